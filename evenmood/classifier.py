@@ -10,7 +10,7 @@ from evenmood.errors import ModelError, UsageError
 from evenmood.explanation import attention_weights, leave_one_out, shares
 from evenmood.inputs import check_rows, check_texts, multi_hot
 from evenmood.model.pretrained import PretrainedModel
-from evenmood.onnx.inference import Read, read_rows
+from evenmood.onnx.inference import Read, infer_rows
 from evenmood.prediction import Prediction, WordWeight, apply_thresholds
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
 from evenmood.thresholds import Method, Metric, TunedThresholds, tune_and_score
@@ -231,16 +231,16 @@ class EmotionClassifier(PretrainedModel):
         """
         if not isinstance(text, str):
             raise TypeError(f"text is of type {type(text).__name__}; expected one string")
-        if isinstance(self._encoder, EncoderTokenizer):
+        if isinstance(self._tokenizer, EncoderTokenizer):
             columns = [self.labels.index(label) for label in self.predict(text).labels]
             return shares(
                 leave_one_out(
-                    self.predict_proba, self._encoder, text, columns, lambda decrease: float(np.abs(decrease).sum())
+                    self.predict_proba, self._tokenizer, text, columns, lambda decrease: float(np.abs(decrease).sum())
                 )
             )
         if not self.has_attention:
             raise ModelError("this model has no attention weights to explain a prediction; use leave_one_out instead")
-        return attention_weights(self._loaded.network, self._encoder, text)
+        return attention_weights(self._loaded.network, self._tokenizer, text)
 
     def leave_one_out(self, text: str, label: str) -> list[WordWeight]:
         """Compute how much each word contributes to the probability of a label.
@@ -258,10 +258,10 @@ class EmotionClassifier(PretrainedModel):
         if label not in self.labels:
             raise UsageError(f"unknown label {label!r}; expected one of: {', '.join(self.labels)}")
         columns = [self.labels.index(label)]
-        return leave_one_out(self.predict_proba, self._encoder, text, columns, lambda decrease: float(decrease[0]))
+        return leave_one_out(self.predict_proba, self._tokenizer, text, columns, lambda decrease: float(decrease[0]))
 
     def __repr__(self) -> str:
-        size = self._encoder.tokenizer.get_vocab_size()
+        size = self._tokenizer.tokenizer.get_vocab_size()
         return f"EmotionClassifier({len(self.labels)} labels, {size} vocabulary entries, {self._folder})"
 
     def _check_labels(self, labels: Sequence[str], argument: str) -> None:
@@ -280,7 +280,7 @@ class EmotionClassifier(PretrainedModel):
 
     def read(self, texts: Sequence[str | None], show_progress_bar: bool = False) -> Read:
         """Predict the probabilities of n texts, and count words and windows; a missing text has NaN and zeros."""
-        return read_rows(self._loaded.network, self._encoder, texts, len(self.labels), show_progress_bar)
+        return infer_rows(self._loaded.network, self._tokenizer, texts, len(self.labels), show_progress_bar)
 
     def _predictions(
         self, texts: Sequence[str | None], thresholds: np.ndarray, show_progress_bar: bool = False

@@ -90,7 +90,7 @@ EKMAN: Mapping[str, tuple[str, ...]] = MappingProxyType(
 GROUP_OF: Mapping[str, str] = MappingProxyType({label: group for group, labels in GROUPS.items() for label in labels})
 """Sentiment group of each label."""
 
-LONGEST_LABEL = 60
+MAX_LABEL_CHARS = 60
 """Maximum length of a label name, in characters."""
 _FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
 """First characters of spreadsheet formulas, including full-width forms."""
@@ -108,8 +108,8 @@ def label_problem(labels: Sequence[object]) -> str | None:
     for name in map(str, labels):
         if not name.isprintable():
             return f"label {name!a:.60} has unprintable characters"
-        if len(name) > LONGEST_LABEL:
-            return f"label {name[:20]!r}… has {len(name)} characters; at most {LONGEST_LABEL} are allowed"
+        if len(name) > MAX_LABEL_CHARS:
+            return f"label {name[:20]!r}… has {len(name)} characters; at most {MAX_LABEL_CHARS} are allowed"
         if name != name.strip():
             return f"label {name!r} has surrounding whitespace; remove it"
         if "," in name:

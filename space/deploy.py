@@ -145,7 +145,7 @@ def deploy(
             work_folder,
             repo,
             message="Deploy evenmood",
-            replace=["*.gz", "*.js"] if static else ["evenmood/*", "space/*"],
+            delete_patterns=["*.gz", "*.js"] if static else ["evenmood/*", "space/*"],
             repo_type="space",
             space_sdk="static" if static else "gradio",
             private=private,

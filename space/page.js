@@ -30,7 +30,7 @@
   // Follow a link that is pasted into the address bar of the open page.
   window.addEventListener("hashchange", () => location.hash.includes("text=") && location.reload());
 
-  // Screen readers announce the sentence of the answer, not every bar.
+  // Screen readers announce the result sentence, not every bar.
   const spoken = document.createElement("div");
   spoken.id = "spoken";
   spoken.setAttribute("role", "status");

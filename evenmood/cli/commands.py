@@ -19,12 +19,12 @@ from evenmood.cli.options import (
     Encoding,
     InputKind,
     Json,
+    MessageCounter,
     Model,
     Quiet,
     Revision,
     Sheet,
     SkipBad,
-    Tally,
     check_kinds,
     check_stdout,
     load,
@@ -48,10 +48,10 @@ COMMANDS = ("text", "predict", "report", "info")
 Format = Literal["csv", "tsv", "jsonl", "parquet", "xlsx"]
 FLAGS = ("--proba", "--json", "--help")
 """Options of `evenmood text` without a value."""
-WITH_VALUE = ("--model", "--revision")
+VALUE_OPTIONS = ("--model", "--revision")
 """Options of `evenmood text` with a value."""
 OPTION = re.compile(r"--[a-z][a-z-]*(=.*)?")
-SIMILAR = 0.85
+MIN_SIMILARITY = 0.85
 """Minimum difflib ratio at which a word is treated as a mistyped command."""
 
 
@@ -187,7 +187,7 @@ def predict(
     from evenmood.tables import emotion_columns
     from evenmood.tables import streams as tables
     from evenmood.tables.table_files import STANDARD_OUTPUT, STREAM, check_output
-    from evenmood.tables.table_form import Form, check_delimiter, check_encoding
+    from evenmood.tables.text_format import TextFormat, check_delimiter, check_encoding
 
     target = STREAM if target in STANDARD_OUTPUT else target
     kind = tables.format_of(source, input_format, "--input-format")
@@ -224,10 +224,10 @@ def predict(
     if emotions_only:
         ids = [] if id_column is None else [id_column]
         input_columns = [tables.find_column(source, kind, name, delimiter, encoding, sheet) for name in ids]
-    bad, suspicious = Tally(), Tally()
+    bad, suspicious = MessageCounter(), MessageCounter()
     count = long_texts = missing = 0
-    form: Form | None = None
-    on_bad = bad.add if skip_bad else tables.raise_error
+    text_format: TextFormat | None = None
+    on_invalid = bad.add if skip_bad else tables.raise_error
     with ExitStack() as stack:
         advance = progress_bar(stack, quiet)
         if engine == "ray":
@@ -236,18 +236,18 @@ def predict(
             model_name = str(expand_home(model).resolve()) if model and expand_home(model).is_dir() else model
             arguments = {"model": model_name, "revision": revision, "selected_labels": selected_labels, "proba": proba}
             pieces = cluster.predict_file(source, column, output_columns, arguments, ray_address, input_columns)
-            count, missing = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite, strict)
+            count, missing = cluster.write_file(pieces, target, column, source, on_invalid, advance, overwrite, strict)
         else:
             job = emotion_columns.TableJob(
-                source, kind, target, out_kind, column, selected_labels, proba, on_bad, overwrite, strict
+                source, kind, target, out_kind, column, selected_labels, proba, on_invalid, overwrite, strict
             )
             job = replace(job, input_columns=input_columns)
             job = replace(job, on_suspicious_row=suspicious.add, encoding=encoding, delimiter=delimiter, sheet=sheet)
             job = replace(job, output_encoding=output_encoding, output_delimiter=output_delimiter)
             for progress in emotion_columns.predict_table(classifier, job):
-                if progress.form and form is None:
-                    form = progress.form
-                    if described := form.describe(kind):
+                if progress.text_format and text_format is None:
+                    text_format = progress.text_format
+                    if described := text_format.describe(kind):
                         print(f"{source}: read as {described}", file=sys.stderr)
                 count += progress.rows
                 long_texts += progress.long_texts
@@ -354,14 +354,16 @@ def arguments_of(command_line: Sequence[str], piped: bool) -> list[str]:
         if word == "--":
             words += remaining
             break
-        if word in FLAGS or (OPTION.fullmatch(word) and word not in WITH_VALUE):
+        if word in FLAGS or (OPTION.fullmatch(word) and word not in VALUE_OPTIONS):
             options.append(word)
-        elif word in WITH_VALUE:
+        elif word in VALUE_OPTIONS:
             options += [word, *remaining[:1]]
             remaining = remaining[1:]
         else:
             words.append(word)
-    similar = difflib.get_close_matches(words[0], COMMANDS, 1, SIMILAR) if words and "--" not in command_line else []
+    similar = (
+        difflib.get_close_matches(words[0], COMMANDS, 1, MIN_SIMILARITY) if words and "--" not in command_line else []
+    )
     if similar:
         raise UsageError(
             f"unknown command {words[0]!r}; did you mean {similar[0]}? (to classify the word: evenmood text {words[0]})"

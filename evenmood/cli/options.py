@@ -46,7 +46,7 @@ def load(model: str | None, revision: str | None) -> "EmotionClassifier":
     return EmotionClassifier.from_pretrained(model, revision=revision)
 
 
-class Tally:
+class MessageCounter:
     """Counts messages and keeps the first one."""
 
     def __init__(self) -> None:

@@ -23,8 +23,8 @@ T = TypeVar("T")
 RepoType = Literal["model", "dataset", "space"]
 SpaceSdk = Literal["gradio", "static"]
 
-TRIES = 4
-LONGEST_WAIT = 300.0
+MAX_ATTEMPTS = 4
+MAX_WAIT_SECONDS = 300.0
 """Maximum pause in seconds: rate limits have windows of five minutes (https://huggingface.co/docs/hub/rate-limits)."""
 TRANSIENT = (408, 412, 429, 500, 502, 503, 504)
 """HTTP statuses of transient errors; 412 means that the repository has a new commit."""
@@ -51,13 +51,13 @@ class Upload:
     changed: bool
 
 
-def download(
+def download_model(
     repo_id: str,
     revision: str | None = None,
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
-    whole: bool = False,
+    all_files: bool = False,
 ) -> Path:
     """Download the files of a model repository to the Hub cache and return their folder.
 
@@ -67,15 +67,15 @@ def download(
         token: Hub token; by default, HF_TOKEN or the token saved by `hf auth login`. False sends no token.
         cache_dir: Cache folder; by default, that of huggingface_hub.
         local_files_only: Whether to use only cached files.
-        whole: Whether to download the whole model folder rather than only the files required for prediction.
+        all_files: Whether to download the whole model folder rather than only the files required for prediction.
 
     Raises:
         ModelError: The repository or revision does not exist, access is denied, the Hub cannot be reached and nothing
             is cached, or a file is missing.
         UsageError: The token is malformed.
     """
-    extra_patterns = (*KERAS_FILES, CARD_FILE, f"{TRAINING_FOLDER}/*") if whole else ()
-    folder = fetch(
+    extra_patterns = (*KERAS_FILES, CARD_FILE, f"{TRAINING_FOLDER}/*") if all_files else ()
+    folder = download_files(
         repo_id,
         [*PREDICTION_FILES, *extra_patterns],
         revision=revision,
@@ -90,7 +90,7 @@ def download(
     return folder
 
 
-def fetch(
+def download_files(
     repo_id: str,
     patterns: Iterable[str],
     repo_type: RepoType = "model",
@@ -182,7 +182,7 @@ def upload(
     repo_id: str,
     *,
     message: str,
-    replace: Iterable[str] = (),
+    delete_patterns: Iterable[str] = (),
     repo_type: RepoType = "model",
     space_sdk: SpaceSdk = "gradio",
     private: bool | None = None,
@@ -200,7 +200,7 @@ def upload(
         folder: Folder to upload.
         repo_id: `namespace/name`, or only the name to use the namespace of the token's owner.
         message: Commit message.
-        replace: Patterns of repository files to delete if they are not in the folder.
+        delete_patterns: Patterns of repository files to delete if they are not in the folder.
         repo_type: `model`, `dataset` or `space`.
         space_sdk: What a new Space runs: `gradio`, or `static` for a page without a server.
         private: Whether a new repository is private; by default, as set in the account.
@@ -230,7 +230,11 @@ def upload(
         prepare(api, repo.repo_id)
         parent: Any = api.repo_info(**target, revision=revision)
         existing = [entry.rfilename for entry in parent.siblings or []]
-        stale = [name for name in existing if name not in names and any(fnmatch(name, pattern) for pattern in replace)]
+        stale = [
+            name
+            for name in existing
+            if name not in names and any(fnmatch(name, pattern) for pattern in delete_patterns)
+        ]
         additions = [CommitOperationAdd(name, folder / name) for name in names]
         first_parent.append(parent.sha)
         try:
@@ -262,20 +266,20 @@ def retry(call: Callable[[], T]) -> T:
         UsageError: The token from the environment is malformed.
     """
     _check_proxies("the Hub cannot be reached", HubError)
-    for attempt in range(TRIES):
+    for attempt in range(MAX_ATTEMPTS):
         try:
             return call()
         except Exception as error:
             _check_header(error)
-            pause = _pause(error, attempt)
-            if pause is None or attempt == TRIES - 1:
+            pause = _retry_delay(error, attempt)
+            if pause is None or attempt == MAX_ATTEMPTS - 1:
                 raise
             logger.warning("Hub request failed (%s); retrying in %.0f s", _reason(error), pause)
             sleep(pause)
     raise AssertionError("unreachable")
 
 
-def _pause(error: BaseException, attempt: int) -> float | None:
+def _retry_delay(error: BaseException, attempt: int) -> float | None:
     """Return the seconds to wait before a retry; None for a permanent error."""
     error = _cause(error)
     response = getattr(error, "response", None)
@@ -286,7 +290,7 @@ def _pause(error: BaseException, attempt: int) -> float | None:
         window = re.search(r"\bt=(\d+)", response.headers.get("RateLimit", ""))  # the Hub's header with status 429
         if response.status_code == 429 and window:
             retry_after = str(int(window[1]) + 1)
-        return min(float(retry_after), LONGEST_WAIT) if retry_after.isdecimal() else 2.0**attempt
+        return min(float(retry_after), MAX_WAIT_SECONDS) if retry_after.isdecimal() else 2.0**attempt
     if type(error).__name__ in PERMANENT:
         return None
     return 2.0**attempt if is_transport_error(error) else None

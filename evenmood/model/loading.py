@@ -9,8 +9,8 @@ from tokenizers import Tokenizer
 
 from evenmood.errors import EvenmoodError, ModelError, UsageError
 from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, TOKENIZER_FILE, ModelInfo, parse_info, read_files
+from evenmood.onnx.backend_errors import is_backend_error, one_line
 from evenmood.onnx.encoder_check import check_encoder_tokenizer, check_operators
-from evenmood.onnx.foreign_errors import is_foreign, one_line
 from evenmood.onnx.graph_check import check_graph
 from evenmood.onnx.inference import BATCH_ROWS, TextTokenizer
 from evenmood.onnx.network import Network, open_session
@@ -26,7 +26,7 @@ MAX_BYTES = 1 << 31
 """Maximum memory of a batch of texts of maximum length, in bytes."""
 BUNDLED = {"fast": "default_model", "accurate": "accurate_model"}
 """Folder of each bundled model. The names cannot be Hub ids, which contain a slash."""
-LONGEST_ID = 96
+MAX_ID_CHARS = 96
 """Maximum length of a Hub id, in characters."""
 
 
@@ -165,9 +165,9 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
         raise ModelError(f"{str(model)!r:.100}: {error.strerror}; expected a folder or a Hub id") from None
     if isinstance(model, Path):
         raise ModelError(f"no folder {str(model)!r}")
-    if len(model) > LONGEST_ID:
+    if len(model) > MAX_ID_CHARS:
         raise ModelError(
-            f"{model!r:.100}… is neither a local folder nor a Hub id, which has at most {LONGEST_ID} characters"
+            f"{model!r:.100}… is neither a local folder nor a Hub id, which has at most {MAX_ID_CHARS} characters"
         )
     if revision is not None and not revision.strip():
         raise UsageError("the revision is empty; expected a branch, tag or commit, or no revision")
@@ -185,7 +185,7 @@ def _tokenizer(content: bytes, path: Path, check: Callable[[Tokenizer], None]) -
     except ModelError as error:
         raise ModelError(f"{path}: {error}; download or export the model again") from None
     except BaseException as error:
-        if not (is_foreign(error) or isinstance(error, UnicodeDecodeError)):
+        if not (is_backend_error(error) or isinstance(error, UnicodeDecodeError)):
             raise
         raise ModelError(f"{path}: not a tokenizer ({one_line(error)}); download or export the model again") from None
     for token, token_id in ((PAD, PAD_ID), (UNKNOWN, UNKNOWN_ID)):

@@ -34,9 +34,9 @@ KINDS = ("bilstm", "encoder")
 NOTE_START = "**The metrics below were measured with the original thresholds;"
 NOTE = re.compile(rf"\n(?:{re.escape(NOTE_START)}|\*\*The thresholds below were measured;).*\n")
 """A note in a card; saved cards may have the second, earlier form."""
-TRIES = 100
+MAX_ATTEMPTS = 100
 """Maximum number of attempts to move a folder into place while other processes write to the same target."""
-PAUSE = 0.01
+RETRY_SECONDS = 0.01
 """Seconds between attempts while a folder is in use."""
 CARD_ID = "OWNER/MODEL"
 """Placeholder in the card of a model that is not on the Hub yet."""
@@ -234,7 +234,7 @@ def format_metric(metric: Any) -> str:
     return f"{metric:.3f}"
 
 
-def missing(folder: Path, names: list[str]) -> str:
+def missing_files_message(folder: Path, names: list[str]) -> str:
     """Return an error message for a folder that lacks files."""
     return f"{folder}: not an evenmood model folder, {' and '.join(names)} missing"
 
@@ -243,7 +243,7 @@ def check_files(folder: Path, names: Sequence[str] = PREDICTION_FILES) -> None:
     """Raise `ModelError` if a file is missing; by default, of those required for prediction."""
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
-        raise ModelError(missing(folder, absent))
+        raise ModelError(missing_files_message(folder, absent))
 
 
 def read_files(folder: Path, names: Sequence[str] = PREDICTION_FILES) -> dict[str, bytes]:
@@ -252,7 +252,7 @@ def read_files(folder: Path, names: Sequence[str] = PREDICTION_FILES) -> dict[st
     try:
         return {name: (folder / name).read_bytes() for name in names}
     except FileNotFoundError as error:  # removed in the meantime
-        raise ModelError(missing(folder, [Path(error.filename).name])) from None
+        raise ModelError(missing_files_message(folder, [Path(error.filename).name])) from None
 
 
 def copy_model(
@@ -310,7 +310,7 @@ def _with_note(card: str, old_thresholds: Mapping[str, float], new_thresholds: M
     return f"{head}{heading}{title}\n\n{NOTE_START} changed since: {', '.join(changes)}.**\n{body}"
 
 
-def name_in_card(folder: Path, repo_id: str) -> None:
+def set_card_repo_id(folder: Path, repo_id: str) -> None:
     """Replace the repository named in the card with the one that the model is pushed to."""
     card = folder / CARD_FILE
     text = card.read_text(encoding="utf-8")
@@ -358,7 +358,7 @@ def atomic_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
 
 def _move(work_folder: Path, target: Path, overwrite: bool) -> None:
     """Replace a folder with another one; restore it if the move fails."""
-    for attempt in range(TRIES):
+    for attempt in range(MAX_ATTEMPTS):
         check_target(target, overwrite)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-old-", dir=target.parent) as temporary:
             old = Path(temporary) / "model"
@@ -368,9 +368,9 @@ def _move(work_folder: Path, target: Path, overwrite: bool) -> None:
                 except FileNotFoundError:
                     pass
                 except PermissionError:  # on Windows, also while another process reads one of its files
-                    if attempt == TRIES - 1:
+                    if attempt == MAX_ATTEMPTS - 1:
                         raise
-                    sleep(PAUSE)
+                    sleep(RETRY_SECONDS)
                     continue
             else:
                 with suppress(OSError):  # the folder does not exist, or another process wrote to it
@@ -381,7 +381,7 @@ def _move(work_folder: Path, target: Path, overwrite: bool) -> None:
                 occupied = error.errno in (errno.ENOTEMPTY, errno.EEXIST) or target.exists()
                 if old.exists() and not occupied:
                     old.rename(target)
-                if not occupied or attempt == TRIES - 1:
+                if not occupied or attempt == MAX_ATTEMPTS - 1:
                     raise
             else:
                 return

@@ -15,7 +15,7 @@ from evenmood.model.model_folder import ModelInfo
 from evenmood.system.paths import expand_home
 
 logger = logging.getLogger(__name__)
-SAVING = Lock()
+_SAVE_LOCK = Lock()
 """Lock for saving: a model may be saved to its own folder, which must not move while it is copied."""
 
 
@@ -49,7 +49,7 @@ class PretrainedModel:
         self._token: str | bool | None = None
         self._info = model.info
         self._thresholds = dict(self._info.thresholds)
-        self._encoder = model.tokenizer
+        self._tokenizer = model.tokenizer
 
     @classmethod
     def from_pretrained(
@@ -79,7 +79,7 @@ class PretrainedModel:
         if folder:
             return cls(folder)
         model = str(model)
-        classifier = cls(hub.download(model, revision, token, cache_dir, local_files_only))
+        classifier = cls(hub.download_model(model, revision, token, cache_dir, local_files_only))
         commit = classifier.folder.name  # the Hub cache names a snapshot folder after its commit
         classifier._origin = Origin(model, commit, None if cache_dir is None else str(cache_dir))
         classifier._token = token
@@ -204,7 +204,7 @@ class PretrainedModel:
         if not str(folder).strip():
             raise UsageError("the folder name is empty; expected a folder to save to")
         target = expand_home(folder, ModelError)
-        with SAVING, model_folder.atomic_folder(target, overwrite) as work_folder:
+        with _SAVE_LOCK, model_folder.atomic_folder(target, overwrite) as work_folder:
             if not self._copy(self._folder, work_folder):
                 logger.warning("%s now contains another model: saved without Keras files and card", self._folder)
         return target
@@ -247,8 +247,8 @@ class PretrainedModel:
         source = self._folder
         if self._origin:
             download_token = token if self._token is None else self._token
-            source = hub.download(
-                self._origin.model, self._origin.commit, download_token, self._origin.cache_dir, whole=True
+            source = hub.download_model(
+                self._origin.model, self._origin.commit, download_token, self._origin.cache_dir, all_files=True
             )
         keras_files = model_folder.KERAS_FILES if self.info.kind == "bilstm" else ()
         model_folder.check_files(source, (*keras_files, model_folder.CARD_FILE))
@@ -260,12 +260,12 @@ class PretrainedModel:
                 work_folder,
                 repo_id,
                 message=commit_message,
-                replace=[f"{model_folder.TRAINING_FOLDER}/*"],
+                delete_patterns=[f"{model_folder.TRAINING_FOLDER}/*"],
                 private=private,
                 revision=revision,
                 create_pr=create_pr,
                 token=token,
-                prepare=lambda api, full_id: model_folder.name_in_card(work_folder, full_id),
+                prepare=lambda api, full_id: model_folder.set_card_repo_id(work_folder, full_id),
             )
 
     def _check_native(self, action: str) -> None:

@@ -5,7 +5,7 @@ import json
 from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError
-from evenmood.onnx.protobuf import BYTES, Message, fields, not_ours
+from evenmood.onnx.protobuf import BYTES, Message, fields, unsupported_model_error
 from evenmood.onnx.tokenizer_check import check_word_length, steps
 from evenmood.text.normalization import UNKNOWN
 
@@ -64,7 +64,7 @@ def check_operators(content: bytes) -> None:
         raise ModelError(f"the file is {len(content) / 1e6:.0f} MB; expected at most {MAX_BYTES / 1e6:.0f} MB")
     for field, kind, begin, end in fields(content, 0, len(content)):
         if field == _FUNCTIONS:
-            raise not_ours("it has functions")
+            raise unsupported_model_error("it has functions")
         if field == _GRAPH_FIELD and kind == BYTES:
             _check_nodes(content, begin, end)
 
@@ -77,10 +77,10 @@ def _check_nodes(content: bytes, begin: int, end: int) -> None:
         domain = node.text(7)
         name = f"{domain}.{node.text(4)}" if domain not in ("", "ai.onnx") else node.text(4)
         if name not in OPERATORS:
-            raise not_ours(f"unexpected operator {name!a:.60}")
+            raise unsupported_model_error(f"unexpected operator {name!a:.60}")
         for span in node.spans(5):
             if any(inner in _SUBGRAPHS for inner, _, _, _ in fields(content, *span)):
-                raise not_ours(f"operator {name} has a subgraph")
+                raise unsupported_model_error(f"operator {name} has a subgraph")
 
 
 def check_encoder_tokenizer(tokenizer: Tokenizer) -> None:

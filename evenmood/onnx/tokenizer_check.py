@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError
-from evenmood.text.normalization import LONGEST_WORD, UNKNOWN, normalizer
+from evenmood.text.normalization import MAX_WORD_CHARS, UNKNOWN, normalizer
 
 MODELS = ("WordLevel", "WordPiece")
 NORMALIZERS = ("Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Replace", "Strip", "StripAccents")
@@ -61,9 +61,9 @@ def check_components(tokenizer: Tokenizer) -> None:
 def check_word_length(tokenizer: Tokenizer) -> None:
     """Raise `ModelError` if a tokenizer accepts words so long that splitting them into pieces is slow."""
     limit = getattr(tokenizer.model, "max_input_chars_per_word", 0)
-    if limit > LONGEST_WORD:
+    if limit > MAX_WORD_CHARS:
         raise ModelError(
-            f"max_input_chars_per_word is {limit}; expected at most {LONGEST_WORD}, since the time is quadratic in it"
+            f"max_input_chars_per_word is {limit}; expected at most {MAX_WORD_CHARS}, since the time is quadratic in it"
         )
 
 

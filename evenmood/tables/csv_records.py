@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-LONGEST_ROW = 10_000
+MAX_ROW_LINES = 10_000
 """Maximum number of lines of a row: a quotation mark still open after that many lines is a stray one."""
 SUSPICIOUS_LINES = 5
 """Minimum number of lines in a cell that look like rows for a stray quotation mark to be likely."""
@@ -15,13 +15,13 @@ csv.field_size_limit(2**31 - 1)
 
 
 class _OpenQuoteError(Exception):
-    """A row has more than `LONGEST_ROW` lines."""
+    """A row has more than `MAX_ROW_LINES` lines."""
 
 
 def csv_records(
     name: str,
     lines: Iterable[str],
-    on_bad: Callable[[str], None],
+    on_invalid: Callable[[str], None],
     *,
     delimiter: str = ",",
     quotes: bool = True,
@@ -37,7 +37,7 @@ def csv_records(
     Args:
         name: File name, for error messages.
         lines: Lines with their line ends.
-        on_bad: Called with an error message for each malformed row; if it returns, the row is skipped.
+        on_invalid: Called with an error message for each malformed row; if it returns, the row is skipped.
         delimiter: Delimiter between cells.
         quotes: Whether cells may be quoted; tab-separated files often have no quotes.
         columns: Number of cells per row; by default, that of the first row.
@@ -58,7 +58,7 @@ def csv_records(
             yield line
         for line in source:
             row.append(line)
-            if len(row) > LONGEST_ROW:
+            if len(row) > MAX_ROW_LINES:
                 raise _OpenQuoteError
             yield line
 
@@ -89,14 +89,14 @@ def csv_records(
         except csv.Error as error:
             problem = _explain(error)
         except _OpenQuoteError:
-            problem = f"a quotation mark is still open after {LONGEST_ROW:,} lines"
+            problem = f"a quotation mark is still open after {MAX_ROW_LINES:,} lines"
         enclosed_lines = row[1:]
         if not enclosed_lines:
-            on_bad(f"{name}, line {start}: {problem}")
+            on_invalid(f"{name}, line {start}: {problem}")
             continue
         last = start + len(enclosed_lines)
         resumes = columns is not None and _share_of_rows(enclosed_lines, columns, delimiter) >= 0.5
-        on_bad(
+        on_invalid(
             f"{name}, line {start}: {problem}; the row extends to line {last}"
             + (f"; reading resumed at line {start + 1}" if resumes else "")
         )

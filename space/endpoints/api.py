@@ -6,7 +6,7 @@ import gradio as gr
 
 from evenmood.errors import UsageError
 from evenmood.model.model_folder import read_info
-from space.components.errors import page_errors
+from space.components.errors import convert_page_errors
 from space.components.passages import split
 from space.components.predictions import PredictionDict, Word, analyze_text, analyze_texts, check_text, word_weights
 from space.server.models import DEFAULT_NAME, Models
@@ -53,7 +53,7 @@ def add_endpoints(available: Models) -> None:
             model: Empty for the default model; `fast`, `accurate`, a name listed by `/models`, or the Hub id of an
                 evenmood model.
         """
-        with page_errors():
+        with convert_page_errors():
             return analyze_text(available.get(model), text)
 
     def explain(text: str, label: str = "", model: str = "") -> list[Word]:
@@ -67,7 +67,7 @@ def add_endpoints(available: Models) -> None:
             model: Empty for the default model; `fast`, `accurate`, a name listed by `/models`, or the Hub id of an
                 evenmood model.
         """
-        with page_errors():
+        with convert_page_errors():
             return word_weights(available.get(model), check_text(text), label or None)
 
     def compare(text: str, first: str, second: str = DEFAULT_NAME) -> Comparison:
@@ -78,7 +78,7 @@ def add_endpoints(available: Models) -> None:
             first: First model: a name listed by `/models`, or the Hugging Face Hub id of an evenmood model.
             second: Second model.
         """
-        with page_errors():
+        with convert_page_errors():
             predictions = [analyze_text(available.get(name), text) for name in (first, second)]
         labels = [set(prediction["labels"]) for prediction in predictions]
         return {"first": predictions[0], "second": predictions[1], "differ": sorted(labels[0] ^ labels[1])}
@@ -91,7 +91,7 @@ def add_endpoints(available: Models) -> None:
             model: Empty for the default model; `fast`, `accurate`, a name listed by `/models`, or the Hub id of an
                 evenmood model.
         """
-        with page_errors():
+        with convert_page_errors():
             if not isinstance(texts, list):
                 raise UsageError(f"texts must be a list of strings, not {type(texts).__name__}")
             if len(texts) > MAX_TEXTS:
@@ -106,7 +106,7 @@ def add_endpoints(available: Models) -> None:
             model: Empty for the default model; `fast`, `accurate`, a name listed by `/models`, or the Hub id of an
                 evenmood model.
         """
-        with page_errors():
+        with convert_page_errors():
             parts = split(check_text(text))
             predictions = analyze_texts(available.get(model), [part.text for part in parts])
         return [

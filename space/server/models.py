@@ -155,7 +155,7 @@ class Models:
                 self._downloads.mkdir(parents=True, exist_ok=True)
             cache = Path(tempfile.mkdtemp(prefix="evenmood-hub-", dir=self._downloads))
             try:
-                folder = hub.download(name, commit, token=False, cache_dir=cache)
+                folder = hub.download_model(name, commit, token=False, cache_dir=cache)
                 classifier = _open_folder(folder, name)
             except BaseException:
                 shutil.rmtree(cache, ignore_errors=True)

@@ -35,7 +35,7 @@ def create(models: Models) -> tuple[gr.Radio, gr.Dropdown]:
 
 def connect(models: Models, switch: gr.Radio, model: gr.Dropdown) -> Any:
     """Synchronize the switch and the list; return the event of the switch."""
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+    hidden_event: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     bundled = [choice.name for choice in models.bundled()]
 
     def update_list(position: str) -> gr.Dropdown:
@@ -45,5 +45,5 @@ def connect(models: Models, switch: gr.Radio, model: gr.Dropdown) -> Any:
         """Update the switch after a selection from the list, or by a link."""
         return [name, gr.Dropdown(visible=False)] if name in bundled else [OTHER, gr.Dropdown(visible=True)]
 
-    model.change(update_switch, model, [switch, model], **quiet)
-    return switch.input(update_list, switch, model, **quiet)
+    model.change(update_switch, model, [switch, model], **hidden_event)
+    return switch.input(update_list, switch, model, **hidden_event)

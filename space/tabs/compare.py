@@ -6,11 +6,11 @@ from typing import Any
 import gradio as gr
 
 from space.components import samples
-from space.components.errors import check_length, page_errors
+from space.components.errors import check_length, convert_page_errors
 from space.components.labels import note
 from space.components.prediction_view import sentence_html
 from space.components.predictions import PredictionDict, analyze_text
-from space.components.support import help_line, mentions_self_harm
+from space.components.support import helpline, mentions_self_harm
 from space.components.tables import comparison
 from space.components.texts import LANGUAGES, language_of, localize, localize_html
 from space.server.models import DEFAULT_NAME, Models
@@ -61,13 +61,13 @@ def tab(models: Models) -> list[gr.Dropdown]:
             return [note(language, "write_something"), ""]
         if (first or DEFAULT_NAME) == (second or DEFAULT_NAME):
             return [note(language, "compare_choose"), ""]
-        with page_errors():
+        with convert_page_errors():
             predictions = analyze_text(models.get(first), content), analyze_text(models.get(second), content)
         titles = models.title(first or DEFAULT_NAME), models.title(second or DEFAULT_NAME)
         return list(_html(language, titles, predictions, content).values())
 
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    button.click(show, [text, first_model, second_model], [sides, table], **quiet)
+    hidden_event: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    button.click(show, [text, first_model, second_model], [sides, table], **hidden_event)
     return [first_model, second_model]
 
 
@@ -93,6 +93,6 @@ def _html(
         for title, prediction in zip(titles, predictions, strict=True)
     )
     return {
-        "sides": (help_line(language) if quiet else "") + f'<div class="two">{sides}</div>',
+        "sides": (helpline(language) if quiet else "") + f'<div class="two">{sides}</div>',
         "table": comparison(language, titles, predictions),
     }

@@ -116,7 +116,7 @@ def test_texts_are_analyzed_during_hostile_uploads(demo: str) -> None:
 
 def upload_error(url: str, file: dict[str, Any]) -> str:
     with pytest.raises(RuntimeError) as error:
-        call(url, "look", [file])
+        call(url, "inspect", [file])
     return str(error.value)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from evenmood import DataError
-from evenmood.cli.command import describe
-from evenmood.data.tweets import read_tweets, tweet_text
+from evenmood.cli.command import exit_code_and_message
+from evenmood.data.tweets import clean_tweet, read_tweets
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from evenmood.data.tweets import read_tweets, tweet_text
     ],
 )
 def test_tweet_cleaning(raw: str, text: str) -> None:
-    assert tweet_text(raw) == text
+    assert clean_tweet(raw) == text
 
 
 def test_original_columns_in_latin_1(tmp_path: Path) -> None:
@@ -148,5 +148,5 @@ def test_optional_packages_are_imported_lazily_and_named_if_missing(monkeypatch:
     assert result.stdout.strip() == "[]"
     monkeypatch.setitem(sys.modules, "ftfy", None)
     with pytest.raises(ModuleNotFoundError) as error:
-        tweet_text("so happy")
-    assert describe(error.value) == (1, "ftfy is not installed; install it with: pip install --group data")
+        clean_tweet("so happy")
+    assert exit_code_and_message(error.value) == (1, "ftfy is not installed; install it with: pip install --group data")

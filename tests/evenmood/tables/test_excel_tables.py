@@ -152,7 +152,7 @@ def test_rows_are_streamed(tmp_path: Path) -> None:
 def test_report_of_a_workbook(table: Path, tmp_path: Path) -> None:
     evenmood("report", table, tmp_path / "out.html", "--time", "date", "--json", tmp_path / "out.json")
     report = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
-    assert (report["answered"], report["missing"], report["dated"]) == (3, 1, 2)
+    assert (report["texts"], report["missing"], report["dated"]) == (3, 1, 2)
 
 
 def test_sheet_option(table: Path, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_sheet_option(table: Path, tmp_path: Path) -> None:
     printed, _ = evenmood("predict", path, *options, "--emotions-only", "--id", "DAY")
     assert printed.splitlines()[1].startswith("2026-05-04 12:30:00,gratitude,")
     evenmood("report", path, out, *options, "--time", "day", "--json", tmp_path / "out.json")
-    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["answered"] == 1
+    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["texts"] == 1
     commands: list[list[str | Path]] = [["predict", path], ["report", path, out, "--overwrite"]]
     for command in commands:
         error = evenmood(*command, "--sheet", "Q2", code=2)[1]
