@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
+from typing import Any
 
 import numpy as np
 import pyarrow
@@ -13,7 +14,8 @@ import pytest
 from pyarrow import parquet
 
 from benchmarks.texts import synthetic_texts
-from evenmood import LABELS
+from evenmood import LABELS, EvenmoodError
+from evenmood.distributed import ray_cluster
 from evenmood.tables import emotion_columns
 from tests.commands import run_command
 from tests.fakes.local_hub import run_module
@@ -120,6 +122,18 @@ def test_lost_node_loses_no_rows(table: Path, tmp_path: Path) -> None:
             np.testing.assert_allclose(actual[column].to_numpy(), expected[column].to_numpy(), atol=2e-4)
     # Probabilities depend on the batch in their last bits, which rarely moves one across its threshold.
     assert sum(map(list.__ne__, actual["emotions"].to_pylist(), expected["emotions"].to_pylist())) < 5
+
+
+def test_failed_start_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**options: Any) -> None:
+        raise RuntimeError("no free port")
+
+    monkeypatch.setattr("ray.init", fail)
+    with (
+        pytest.raises(EvenmoodError, match="^cannot start a local Ray cluster: no free port$"),
+        ray_cluster.connect(None),
+    ):
+        pass
 
 
 def test_invalid_input_is_rejected_before_predicting(table: Path, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ TOKENIZERS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "word with the id of padding": (add_word(0), "'happy' has id 0"),
     "no limit on word length": (
         lambda content: content["model"].update(max_input_chars_per_word=10**9),
-        "more than 60 characters",
+        "max_input_chars_per_word is 1000000000; expected at most 60",
     ),
     "BPE model": (
         update_content(model={"type": "BPE", "vocab": {"[PAD]": 0, "[UNK]": 1}, "merges": []}),
