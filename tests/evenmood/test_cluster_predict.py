@@ -130,7 +130,7 @@ def test_failed_start_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("ray.init", fail)
     with (
-        pytest.raises(EvenmoodError, match="^cannot start a local Ray cluster: no free port$"),
+        pytest.raises(EvenmoodError, match=r"^cannot start a local Ray cluster: no free port$"),
         ray_cluster.connect(None),
     ):
         pass
