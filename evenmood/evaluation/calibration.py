@@ -166,7 +166,7 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS)
     ]
 
 
-def report(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+def calibration_metrics(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
     """Compute all calibration metrics.
 
     Args:

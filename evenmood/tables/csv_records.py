@@ -31,13 +31,13 @@ def csv_records(
 ) -> Iterator[tuple[int, list[str], list[str]]]:
     """Stream the rows of a CSV file, recovering from malformed ones.
 
-    After a malformed row, reading resumes on its second line if the lines enclosed by its quotation mark look like
+    After a invalid row, reading resumes on its second line if the lines enclosed by its quotation mark look like
     rows, otherwise after its last line. Blank lines are rows without cells.
 
     Args:
         name: File name, for error messages.
         lines: Lines with their line ends.
-        on_invalid: Called with an error message for each malformed row; if it returns, the row is skipped.
+        on_invalid: Called with an error message for each invalid row; if it returns, the row is skipped.
         delimiter: Delimiter between cells.
         quotes: Whether cells may be quoted; tab-separated files often have no quotes.
         columns: Number of cells per row; by default, that of the first row.

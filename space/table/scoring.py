@@ -42,7 +42,7 @@ class Progress:
         missing: Rows without text.
         fallbacks: Rows in which no label reaches its threshold.
         bad: Malformed rows, which are skipped.
-        first_bad: Error of the first malformed row.
+        first_bad: Error of the first invalid row.
         share_read: Share of the input read so far, 0 to 1; None if unknown.
         seconds: Seconds since the model was loaded.
     """
