@@ -31,7 +31,7 @@ def csv_records(
 ) -> Iterator[tuple[int, list[str], list[str]]]:
     """Stream the rows of a CSV file, recovering from malformed ones.
 
-    After a invalid row, reading resumes on its second line if the lines enclosed by its quotation mark look like
+    After an invalid row, reading resumes on its second line if the lines enclosed by its quotation mark look like
     rows, otherwise after its last line. Blank lines are rows without cells.
 
     Args:

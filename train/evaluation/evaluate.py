@@ -102,8 +102,8 @@ def write_metrics(
 ) -> dict[str, Any]:
     """Compute metrics with tuned thresholds and with 0.5, and write them to the model folder.
 
-    Writes `training/metrics-SPLIT.json`, `training/calibration-SPLIT.json` with the result of `calibration.calibration_metrics`, a
-    reliability diagram, and the main metrics to `emotions.json`.
+    Writes `training/metrics-SPLIT.json`, `training/calibration-SPLIT.json` with the result of
+    `calibration.calibration_metrics`, a reliability diagram, and the main metrics to `emotions.json`.
 
     Args:
         folder: Model folder.
