@@ -198,7 +198,7 @@ def test_shared_teacher_has_the_same_shape(pipeline: Any) -> None:
         (
             lambda pipeline: evenmood.pipeline(model=pipeline.classifier, revision="v2"),
             UsageError,
-            "no effect on a loaded classifier",
+            "requires a Hub id as model, not a loaded classifier",
         ),
         (lambda pipeline: pipeline(3), TypeError, "int"),
         (lambda pipeline: pipeline(["a", 3]), TypeError, "text 1 is 3"),
