@@ -161,7 +161,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     [
         ("in.csv", b"id,body\n1,x\n", "no column 'text'; the columns are 'id', 'body'", 2),
         ("in.csv", b"id,text\n1,ok\n2\n", "line 3: expected 2 cells, found 1", 1),
-        ("in.csv", b'id,text\n1,"a\nb"\n2,x,y\n', "line 4: 3 cells", 1),
+        ("in.csv", b'id,text\n1,"a\nb"\n2,x,y\n', "line 4: expected 2 cells, found 3", 1),
         ("in.csv", b'id,text\n1,"never closed\n', "line 2: unexpected end of data", 1),
         ("in.csv", b"id,text\n0,\xc3\xa9\n1,caf\xe9\n", "line 3: not UTF-8 at byte 5; convert the file", 1),
         ("in.csv", b"", "empty; expected a header with the column names", 1),

@@ -109,7 +109,11 @@ def test_malformed_rows_and_long_texts(tmp_path: Path, model: EmotionClassifier)
         (b"id,text\n1,x\n", "words", "a.csv: no column 'words'; the columns are 'id', 'text'"),
         (b"text,emotions\nx,y\n", "text", "a.csv already has a column 'emotions'"),
         (b"text,text\nx,y\n", "text", "a.csv: duplicate column 'text'"),
-        (b"text,n\n1,2,3\n", "text", "a.csv: no row could be read; the first problem: a.csv, line 2: 3 cells"),
+        (
+            b"text,n\n1,2,3\n",
+            "text",
+            "a.csv: no row could be read; the first problem: a.csv, line 2: expected 2 cells, found 3",
+        ),
     ],
 )
 def test_invalid_tables_are_rejected(

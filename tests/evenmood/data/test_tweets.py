@@ -47,7 +47,7 @@ def test_header_in_utf_8(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"sentiment,text\n0\n", "line 2: 1 cells"),
+        (b"sentiment,text\n0\n", "line 2: expected 2 cells, found 1"),
         (b"a,b\n", "expected Sentiment140's six columns"),
         (b"", "empty"),
     ],
@@ -84,7 +84,7 @@ def write_tweets(path: Path, row_format: str, broken: dict[int, str], rows: int 
         (ORIGINAL, {1: 'oh "no'}, ["line 1"]),
         (ORIGINAL, {7: 'oh "no", he "errors'}, ["line 7"]),
         (ORIGINAL, {7: 'oh ""no""', 20: "x\\"}, []),
-        (TABLE, {7: "hello, world"}, ["line 8: 3 cells"]),
+        (TABLE, {7: "hello, world"}, ["line 8: expected 2 cells, found 3"]),
         (TABLE, {7: "lone\rreturn"}, ["line 8: new-line character"]),
     ],
 )
