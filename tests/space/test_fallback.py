@@ -145,7 +145,7 @@ def test_endpoints(strict_demo: str) -> None:
     assert "`fallback` is true" in api["named_endpoints"]["/analyze"]["description"]
     client.close()
     summary, *_ = call(strict_demo, "score", [None, f"{SENTENCE}\nI am so angry!", "default", None, ""])
-    assert "In 2 rows, no label reaches its threshold" in summary
+    assert "Rows in which no label reaches its threshold: 2" in summary
 
 
 def computed_style(page: Page, selector: str) -> dict[str, str]:
