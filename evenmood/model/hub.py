@@ -159,7 +159,7 @@ def download_files(
             reason = offline or f"the Hub cannot be reached{_proxy_hint()}"
             if isinstance(error.__cause__, hub_errors.HfHubHTTPError):
                 reason = f"the Hub rejected the request (HTTP {error.__cause__.response.status_code})"
-            raise error_class(f"{location} is not a local folder and not cached, and {reason}") from None
+            raise error_class(f"no local folder {repo_id!r}, and {location} is not cached: {reason}") from None
 
 
 def check_id(repo_id: str) -> None:
