@@ -43,7 +43,7 @@ def score_upload(
         ("a.csv", "id,text\n1,Thank you\n2,café\n".encode(), None),
         ("a.csv", "\ufeffid,text\n1,Thank you\n2,café\n".encode(), None),
         ("a.csv", "id;text\n1;Thank you\n2;café\n".encode("windows-1252"), "Windows-1252"),
-        ("a.CSV", "id,text\r\n1,Thank you\r\n2,café\r\n".encode("utf-16"), "utf-16"),
+        ("a.CSV", "id,text\r\n1,Thank you\r\n2,café\r\n".encode("utf-16"), "UTF-16"),
         ("a.tsv", "id\ttext\n1\tThank you\n2\tcafé\n".encode(), None),
         ("a.jsonl", b'{"id": 1, "text": "Thank you"}\n{"text": "caf\\u00e9", "id": 2}\n', None),
         ("a.csv", b"id,text\r1,Thank you\r2,caf\xc3\xa9\r", None),
