@@ -10,7 +10,7 @@ from evenmood.errors import ModelError, UsageError
 from evenmood.explanation import attention_weights, leave_one_out, shares
 from evenmood.inputs import check_rows, check_texts, multi_hot
 from evenmood.model.pretrained import PretrainedModel
-from evenmood.onnx.inference import Read, read_rows
+from evenmood.onnx.inference import Read, infer_rows
 from evenmood.prediction import Prediction, WordWeight, apply_thresholds
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
 from evenmood.thresholds import Method, Metric, TunedThresholds, tune_and_score
@@ -37,7 +37,7 @@ class EmotionClassifier(PretrainedModel):
 
     @property
     def has_attention(self) -> bool:
-        """Whether the network has attention weights for `explain`."""
+        """Whether the network has attention weights; without them, `explain` works only for encoders."""
         return self._info.attention
 
     def predict_proba(self, texts: str | Iterable[str | None], *, show_progress_bar: bool = False) -> np.ndarray:
@@ -150,8 +150,7 @@ class EmotionClassifier(PretrainedModel):
         from evenmood.tables.frames import with_emotions
 
         selected_labels = list(self.labels if labels is None else dict.fromkeys(labels))
-        if unknown := [label for label in selected_labels if label not in self.labels]:
-            raise UsageError(f"labels: unknown label {unknown[0]!r}; expected one of: {', '.join(self.labels)}")
+        self._check_labels(selected_labels, "labels")
         return with_emotions(self, data, column, selected_labels, proba, show_progress_bar)
 
     def apply_thresholds(
@@ -166,8 +165,13 @@ class EmotionClassifier(PretrainedModel):
             probabilities: Result of `predict_proba`; a row of NaN becomes an empty prediction.
             thresholds: As in `predict`.
             only: Labels to predict; by default, all.
+
+        Raises:
+            UsageError: A threshold is outside [0, 1], or a label is unknown.
         """
-        columns = [self.labels.index(label) for label in (self.labels if only is None else only)]
+        selected_labels = list(self.labels if only is None else only)
+        self._check_labels(selected_labels, "only")
+        columns = [self.labels.index(label) for label in selected_labels]
         array = self._threshold_array(thresholds)[columns]
         return apply_thresholds(probabilities[:, columns], array, [self.labels[column] for column in columns])
 
@@ -195,7 +199,8 @@ class EmotionClassifier(PretrainedModel):
             is listed in `unchanged`.
 
         Raises:
-            UsageError: There are no texts, the numbers of texts and labels differ, or a label is unknown.
+            UsageError: There are no texts, the labels do not match the texts, or a label, the metric or the method is
+                unknown.
             TypeError: A text is not a string.
         """
         if isinstance(texts, str):
@@ -221,21 +226,21 @@ class EmotionClassifier(PretrainedModel):
         words is empty.
 
         Raises:
-            ModelError: The network has no attention (it averages over time).
+            ModelError: The network has no attention (average pooling).
             TypeError: `text` is not a string.
         """
         if not isinstance(text, str):
             raise TypeError(f"text is of type {type(text).__name__}; expected one string")
-        if isinstance(self._encoder, EncoderTokenizer):
+        if isinstance(self._tokenizer, EncoderTokenizer):
             columns = [self.labels.index(label) for label in self.predict(text).labels]
             return shares(
                 leave_one_out(
-                    self.predict_proba, self._encoder, text, columns, lambda decrease: float(np.abs(decrease).sum())
+                    self.predict_proba, self._tokenizer, text, columns, lambda decrease: float(np.abs(decrease).sum())
                 )
             )
         if not self.has_attention:
             raise ModelError("this model has no attention weights to explain a prediction; use leave_one_out instead")
-        return attention_weights(self._loaded.network, self._encoder, text)
+        return attention_weights(self._loaded.network, self._tokenizer, text)
 
     def leave_one_out(self, text: str, label: str) -> list[WordWeight]:
         """Compute how much each word contributes to the probability of a label.
@@ -253,12 +258,15 @@ class EmotionClassifier(PretrainedModel):
         if label not in self.labels:
             raise UsageError(f"unknown label {label!r}; expected one of: {', '.join(self.labels)}")
         columns = [self.labels.index(label)]
-        return leave_one_out(self.predict_proba, self._encoder, text, columns, lambda decrease: float(decrease[0]))
+        return leave_one_out(self.predict_proba, self._tokenizer, text, columns, lambda decrease: float(decrease[0]))
 
     def __repr__(self) -> str:
-        tokens = self._encoder.tokenizer.get_vocab_size()
-        unit = "words" if self._info.kind == "bilstm" else "tokens"
-        return f"EmotionClassifier({len(self.labels)} labels, {tokens} {unit}, {self._folder})"
+        size = self._tokenizer.tokenizer.get_vocab_size()
+        return f"EmotionClassifier({len(self.labels)} labels, {size} vocabulary entries, {self._folder})"
+
+    def _check_labels(self, labels: Sequence[str], argument: str) -> None:
+        if unknown := [label for label in labels if label not in self.labels]:
+            raise UsageError(f"{argument}: unknown label {unknown[0]!r}; expected one of: {', '.join(self.labels)}")
 
     def _threshold_array(self, thresholds: Mapping[str, float] | float | None) -> np.ndarray:
         """Return the threshold of each column in float32: a float64 0.3 would exclude a float32 0.3."""
@@ -272,7 +280,7 @@ class EmotionClassifier(PretrainedModel):
 
     def read(self, texts: Sequence[str | None], show_progress_bar: bool = False) -> Read:
         """Predict the probabilities of n texts, and count words and windows; a missing text has NaN and zeros."""
-        return read_rows(self._loaded.network, self._encoder, texts, len(self.labels), show_progress_bar)
+        return infer_rows(self._loaded.network, self._tokenizer, texts, len(self.labels), show_progress_bar)
 
     def _predictions(
         self, texts: Sequence[str | None], thresholds: np.ndarray, show_progress_bar: bool = False

@@ -5,20 +5,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from evenmood.onnx.foreign_errors import model_errors
-from evenmood.onnx.inference import TextTokenizer, attended_words
+from evenmood.onnx.backend_errors import convert_model_errors
+from evenmood.onnx.inference import TextTokenizer, attention_by_word
 from evenmood.onnx.network import Network
 from evenmood.prediction import WordWeight
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 from evenmood.text.windows import Span, combine, window_spans
 
 
-def attention_weights(network: Network, encoder: BatchTokenizer, text: str) -> list[WordWeight]:
-    """Compute the share of the attention of each word; see `EmotionClassifier.explain`."""
-    with model_errors():
-        spans = _windows(encoder, text)
+def attention_weights(network: Network, tokenizer: BatchTokenizer, text: str) -> list[WordWeight]:
+    """Compute each word's share of the attention; see `EmotionClassifier.explain`."""
+    with convert_model_errors():
+        spans = _windows(tokenizer, text)
         words_by_window = [
-            (start, attended_words(network, encoder.tokenizer, text[start:end], encoder.max_length))
+            (start, attention_by_word(network, tokenizer.tokenizer, text[start:end], tokenizer.max_length))
             for start, end in spans
         ]
     weights: dict[int, WordWeight] = {}
@@ -30,24 +30,24 @@ def attention_weights(network: Network, encoder: BatchTokenizer, text: str) -> l
 
 def leave_one_out(
     predict_proba: Callable[[Sequence[str]], np.ndarray],
-    encoder: TextTokenizer,
+    tokenizer: TextTokenizer,
     text: str,
     columns: Sequence[int],
     weight_of: Callable[[np.ndarray], float],
 ) -> list[WordWeight]:
-    """Compute the change of probabilities when each word is removed.
+    """Compute the change in probabilities when each word is removed.
 
     Args:
         predict_proba: Returns the probabilities of texts within the model's maximum length.
-        encoder: The model's tokenizer.
+        tokenizer: The model's tokenizer.
         text: Any text.
         columns: Columns of the labels to explain.
         weight_of: Converts the decrease of their probabilities, shape (columns,), to a weight.
     """
-    with model_errors():
-        spans = _windows(encoder, text)
+    with convert_model_errors():
+        spans = _windows(tokenizer, text)
         parts = [text[slice(*span)] for span in spans]
-        words_of = [encoder.words(part) for part in parts]
+        words_of = [tokenizer.words(part) for part in parts]
     whole = predict_proba(parts)[:, columns]
     combined = combine(whole)
     weights: dict[int, WordWeight] = {}
@@ -73,8 +73,8 @@ def _add(weights: dict[int, WordWeight], word: WordWeight, start: int, weight: f
     weights[start + word.start] = replace(word, start=start + word.start, end=start + word.end, weight=weight)
 
 
-def _windows(encoder: TextTokenizer, text: str) -> list[Span]:
+def _windows(tokenizer: TextTokenizer, text: str) -> list[Span]:
     """Return the spans of the windows of a text; only one if the text is within the maximum length."""
-    if encoder.encode([text]).token_counts[0] <= encoder.max_length:
+    if tokenizer.encode([text]).token_counts[0] <= tokenizer.max_length:
         return [(0, len(text))]
-    return window_spans(text, encoder.max_length, lambda parts: encoder.encode(parts).token_counts)
+    return window_spans(text, tokenizer.max_length, lambda parts: tokenizer.encode(parts).token_counts)

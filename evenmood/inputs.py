@@ -70,11 +70,13 @@ def multi_hot(labels: Any, names: Sequence[str], rows: int) -> np.ndarray:
         bool of shape (rows, labels).
 
     Raises:
-        UsageError: The number of texts or the shape does not match, or a label is unknown.
+        UsageError: The number of labels or the shape does not match, or a label is unknown.
     """
     if isinstance(labels, np.ndarray) and labels.dtype.kind in "biuf":
-        if labels.shape != (rows, len(names)) or not np.isin(labels, (0, 1)).all():
-            raise UsageError(f"labels: expected 0 or 1 in shape ({rows}, {len(names)}), not shape {labels.shape}")
+        if labels.shape != (rows, len(names)):
+            raise UsageError(f"labels: the array has shape {labels.shape}; expected ({rows}, {len(names)})")
+        if not np.isin(labels, (0, 1)).all():
+            raise UsageError("labels: the array has values other than 0 and 1; expected a multi-hot array")
         return labels.astype(bool)
     cells = list(labels)
     if len(cells) != rows:

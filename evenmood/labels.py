@@ -90,28 +90,33 @@ EKMAN: Mapping[str, tuple[str, ...]] = MappingProxyType(
 GROUP_OF: Mapping[str, str] = MappingProxyType({label: group for group, labels in GROUPS.items() for label in labels})
 """Sentiment group of each label."""
 
-LONGEST_LABEL = 60
+MAX_LABEL_CHARS = 60
 """Maximum length of a label name, in characters."""
 _FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
 """First characters of spreadsheet formulas, including full-width forms."""
 
 
-def label_fault(labels: Sequence[object]) -> str | None:
+def label_problem(labels: Sequence[object]) -> str | None:
     """Describe what is wrong with the label names of a model; None if they are valid.
 
     Names are shown in terminals, tables and pages. They must be distinct, have 1 to 60 printable characters, no
     surrounding whitespace and no comma, and must not begin like a spreadsheet formula.
     """
     if not labels or not all(isinstance(label, str) and label for label in labels):
-        return "labels must be a list of names"
-    names = [str(label) for label in labels]
-    for name in names:
+        return "labels must be a non-empty list of strings"
+    seen: set[str] = set()
+    for name in map(str, labels):
         if not name.isprintable():
-            return f"label {name!a:.60} has characters that are not printable"
-        if len(name) > LONGEST_LABEL:
-            return f"label {name[:20]!r}… has {len(name)} characters; at most {LONGEST_LABEL} are allowed"
-        if name != name.strip() or "," in name or name[0] in _FORMULA:
-            return f"label {name!r} begins or ends with a space, has a comma, or begins like a formula"
-    if len(set(names)) != len(names):
-        return "a label appears twice"
+            return f"label {name!a:.60} has unprintable characters"
+        if len(name) > MAX_LABEL_CHARS:
+            return f"label {name[:20]!r}… has {len(name)} characters; at most {MAX_LABEL_CHARS} are allowed"
+        if name != name.strip():
+            return f"label {name!r} has surrounding whitespace; remove it"
+        if "," in name:
+            return f"label {name!r} contains a comma"
+        if name[0] in _FORMULA:
+            return f"label {name!r} begins with {name[0]!r}, like a spreadsheet formula"
+        if name in seen:
+            return f"duplicate label {name!r}"
+        seen.add(name)
     return None

@@ -22,8 +22,8 @@ class Prediction:
     """The labels of one text.
 
     Attributes:
-        scores: Labels whose probability reaches their threshold, most probable first, with both values. Empty only for
-            a missing text.
+        scores: Labels whose probability reaches their threshold, most probable first, each with its probability and
+            threshold. Empty only for a missing text.
         fallback: Whether no label reached its threshold; `scores` then contains only the most probable label.
         words: Number of words in the text; None if it was created from probabilities alone.
         windows: Number of windows the text was split into: 1 unless it exceeds the model's maximum length, 0 for a
@@ -91,8 +91,8 @@ class WordWeight:
         text: The word as written in the original text.
         start: Index of its first character.
         end: Index after its last character.
-        weight: Share of the attention or of the change in probability, from 0 to 1; from `leave_one_out`, the change of
-            a probability, from -1 to 1.
+        weight: Share of the attention or of the change in probability, from 0 to 1; from `leave_one_out`, the
+            decrease in the label's probability when the word is removed, from -1 to 1.
         known: Whether the vocabulary covers the word, whole or in pieces.
     """
 

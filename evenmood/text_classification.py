@@ -32,7 +32,7 @@ UNSET = ""
 """Default of `top_k`, as in transformers, where None means all labels."""
 
 
-class _Form(NamedTuple):
+class _OutputFormat(NamedTuple):
     """Format of the result for one text.
 
     Attributes:
@@ -45,7 +45,7 @@ class _Form(NamedTuple):
     legacy: bool = False
 
 
-DEFAULT_FORM = _Form(1, legacy=True)
+DEFAULT_OUTPUT = _OutputFormat(1, legacy=True)
 """As in transformers: only the most probable label, not in a list."""
 
 
@@ -57,12 +57,12 @@ class TextClassificationPipeline:
     def __init__(self, classifier: EmotionClassifier, top_k: Any = UNSET, **options: Any) -> None:
         """Wrap a loaded classifier; options are the defaults of later calls."""
         self.classifier = classifier
-        self._form = _form({"top_k": top_k, **options}, DEFAULT_FORM)
+        self._output_format = _output_format({"top_k": top_k, **options}, DEFAULT_OUTPUT)
 
     @property
     def top_k(self) -> int | None:
         """Default number of labels per text; None means all."""
-        return self._form.top_k
+        return self._output_format.top_k
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """Score texts.
@@ -84,32 +84,32 @@ class TextClassificationPipeline:
             UsageError: `top_k` is below 1, or `function_to_apply` is not `sigmoid`.
         """
         in_call = "top_k" in options
-        form = _form(options, self._form)
+        output_format = _output_format(options, self._output_format)
         if isinstance(inputs, (str, Mapping)):
-            (scores,) = self._score([_text(inputs)], form)
+            (scores,) = self._score([_text(inputs)], output_format)
             return [scores] if isinstance(inputs, str) and not in_call else scores
         if isinstance(inputs, (Generator, Iterator)):
-            return self._stream(inputs, form)
+            return self._stream(inputs, output_format)
         check_rows(inputs)
         if not isinstance(inputs, Sequence) and not hasattr(inputs, "__getitem__"):
             raise TypeError(f"expected a text or a list of texts, not {type(inputs).__name__}")
-        return self._score([_text(entry) for entry in inputs], form)
+        return self._score([_text(entry) for entry in inputs], output_format)
 
-    def _stream(self, inputs: Iterator[Any], form: _Form) -> Iterator[list[Score] | Score]:
+    def _stream(self, inputs: Iterator[Any], output_format: _OutputFormat) -> Iterator[list[Score] | Score]:
         while chunk := list(islice(inputs, STREAM_ROWS)):
-            yield from self._score([_text(entry) for entry in chunk], form)
+            yield from self._score([_text(entry) for entry in chunk], output_format)
 
-    def _score(self, texts: list[Any], form: _Form) -> list[list[Score]] | list[Score]:
+    def _score(self, texts: list[Any], output_format: _OutputFormat) -> list[list[Score]] | list[Score]:
         probabilities = self.classifier.predict_proba(texts)
-        columns = (-probabilities).argsort(axis=1, kind="stable")[:, : form.top_k]
-        if form.legacy and form.top_k is None:
+        columns = (-probabilities).argsort(axis=1, kind="stable")[:, : output_format.top_k]
+        if output_format.legacy and output_format.top_k is None:
             columns.sort(axis=1)
         labels = self.classifier.labels
         rows = [
             [{"label": labels[column], "score": float(row[column])} for column in order] if row[0] == row[0] else []
             for row, order in zip(probabilities, columns.tolist(), strict=True)
         ]
-        return [row[0] if row else {} for row in rows] if form.legacy and form.top_k == 1 else rows
+        return [row[0] if row else {} for row in rows] if output_format.legacy and output_format.top_k == 1 else rows
 
 
 def pipeline(
@@ -126,10 +126,10 @@ def pipeline(
     Args:
         task: `text-classification`, or its alias `sentiment-analysis`.
         model: A folder, a Hub id, or a loaded classifier; None for the default model.
-        top_k: Number of labels per text, most probable first; None means all 28. By default, only the most
+        top_k: Number of labels per text, most probable first; None means all. By default, only the most
             probable label, not in a list.
         revision: Branch, tag or commit of the Hub repository.
-        token: Hub token; by default, that of the environment or the login. False for none.
+        token: Hub token; by default, HF_TOKEN or the token saved by `hf auth login`. False sends no token.
         options: Other arguments of transformers' pipeline. `return_all_scores` without `top_k`: True for all labels in
             the model's order, False for only the most probable one, not in a list. `function_to_apply` must be
             `sigmoid`. `cache_dir` and `local_files_only`, also within `model_kwargs`, and `use_auth_token`, an older
@@ -150,21 +150,24 @@ def pipeline(
     for name in loading:
         options.pop(name, None)
     auth_token = options.pop("use_auth_token", None)
-    _form({"top_k": top_k, **options}, DEFAULT_FORM)  # validate before downloading a model
+    _output_format({"top_k": top_k, **options}, DEFAULT_OUTPUT)  # validate before downloading a model
     if not isinstance(model, EmotionClassifier):
         model = EmotionClassifier.from_pretrained(
             model, revision=revision, token=auth_token if token is None else token, **loading
         )
     elif revision is not None:
-        raise UsageError(f"revision {revision!r:.100} has no effect on a loaded classifier; pass a Hub id as model")
+        raise UsageError(f"revision {revision!r:.100} requires a Hub id as model, not a loaded classifier")
     return TextClassificationPipeline(model, top_k, **options)
 
 
-def _form(options: dict[str, Any], default: _Form) -> _Form:
+def _output_format(options: dict[str, Any], default: _OutputFormat) -> _OutputFormat:
     """Return the result format for the options of a call."""
     unknown = sorted(set(options) - CALL_OPTIONS - {"top_k", "return_all_scores", "function_to_apply"})
     if unknown:
-        raise TypeError(f"unknown option {unknown[0]!r}")
+        raise TypeError(
+            f"unknown option {unknown[0]!r}; expected top_k, return_all_scores, function_to_apply or an option of "
+            "transformers' tokenizer"
+        )
     function = options.get("function_to_apply")
     if function is not None and str(getattr(function, "value", function)).lower() != "sigmoid":
         raise UsageError(f"function_to_apply is {function!r:.40}; expected 'sigmoid': labels are independent")
@@ -172,10 +175,10 @@ def _form(options: dict[str, Any], default: _Form) -> _Form:
     if not isinstance(top_k, str) or top_k != UNSET:
         if top_k is not None and (not isinstance(top_k, Integral) or isinstance(top_k, bool) or top_k < 1):
             raise UsageError(f"top_k is {top_k!r}; expected an integer of at least 1, or None for all labels")
-        return _Form(None if top_k is None else int(top_k))
+        return _OutputFormat(None if top_k is None else int(top_k))
     if all_scores is None:
         return default
-    return _Form(None if all_scores else 1, legacy=True)
+    return _OutputFormat(None if all_scores else 1, legacy=True)
 
 
 def _text(entry: Any) -> Any:

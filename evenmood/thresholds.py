@@ -14,11 +14,11 @@ probabilities."""
 Metric = Literal["f1", "f0.5", "f2"]
 GRID = np.arange(1, 100, dtype=np.float32) / 100
 """0.01 to 0.99 in steps of 0.01."""
-DEFAULT = 0.5
+DEFAULT_THRESHOLD = 0.5
 """Threshold of a label without positive rows."""
 PRIOR_POSITIVES = 100
 """Number of positive rows at which observed labels and calibrated probabilities have equal weight; cross-validated."""
-SUPPORTED = 0.05
+MIN_CALIBRATED_PROBABILITY = 0.05
 """Minimum calibrated probability at a threshold below 0.5, for the method `shrunk`."""
 
 
@@ -68,19 +68,17 @@ def tune_and_score(
     Raises:
         UsageError: There are no texts, or the metric or method is unknown.
     """
-    if metric not in get_args(Metric) or method not in get_args(Method):
-        raise UsageError(
-            f"metric {metric!r}, method {method!r}: expected a metric of {', '.join(get_args(Metric))} and a method of "
-            f"{', '.join(get_args(Method))}"
-        )
+    for name, value, choices in (("metric", metric, get_args(Metric)), ("method", method, get_args(Method))):
+        if value not in choices:
+            raise UsageError(f"unknown {name} {value!r}; expected one of: {', '.join(choices)}")
     if not len(truth):
         raise UsageError("no texts; expected labeled texts to tune thresholds on")
     beta = float(metric.removeprefix("f"))
     new_thresholds = tune_thresholds(truth.astype(np.float32), probabilities, method, beta=beta)
     positives = truth.sum(axis=0)
     predicted = probabilities >= new_thresholds
-    hits = (predicted & truth).sum(axis=0)
-    scores = (1 + beta**2) * hits / np.maximum(predicted.sum(axis=0) + beta**2 * positives, 1)
+    true_positives = (predicted & truth).sum(axis=0)
+    scores = (1 + beta**2) * true_positives / np.maximum(predicted.sum(axis=0) + beta**2 * positives, 1)
     columns = list(zip(current.items(), positives.tolist(), new_thresholds.tolist(), scores.tolist(), strict=True))
     return TunedThresholds(
         {label: round(new, 2) if count else previous for (label, previous), count, new, _ in columns},
@@ -101,10 +99,10 @@ def tune_thresholds(
     The F1 curve of a label with few positive rows is noisy, and its maximum overfits these rows. The method `shrunk`
     therefore replaces each row's label with `w * label + (1 - w) * p`, where p is the row's probability after Platt
     scaling (`calibration.fit_platt`) and w is positives / (positives + PRIOR_POSITIVES). For w = 0 this is the expected
-    F1, whose best threshold is half of its maximum (Lipton et al. 2014, https://arxiv.org/abs/1402.1892). A threshold
-    below 0.5 is never lower than the probability whose calibrated value is `SUPPORTED`, so that a rare label that the
-    network cannot separate is not predicted at 0.01. `python -m train thresholds MODEL` compares both methods by
-    cross-validation.
+    F1, whose optimal threshold is half of the maximum expected F1 (Lipton et al. 2014,
+    https://arxiv.org/abs/1402.1892). A threshold below 0.5 is never lower than the probability whose calibrated value
+    is `MIN_CALIBRATED_PROBABILITY`, so that a rare label that the network cannot separate is not predicted at 0.01.
+    `python -m train thresholds MODEL` compares both methods by cross-validation.
 
     Args:
         labels: 0 or 1, shape (n, labels).
@@ -120,21 +118,23 @@ def tune_thresholds(
     positives = labels.sum(axis=0)
     if repeats is not None:
         labels, probabilities = (np.repeat(values, repeats, axis=0) for values in (labels, probabilities))
-    share, supported = labels, np.ones((len(GRID), labels.shape[1]), bool)
+    soft_labels, allowed = labels, np.ones((len(GRID), labels.shape[1]), bool)
     if method == "shrunk":
         slopes, offsets = fit_platt(labels, probabilities)
         weight = positives / (positives + PRIOR_POSITIVES)
-        share = weight * labels + (1 - weight) * apply_platt(probabilities, slopes, offsets)
-        grid = np.broadcast_to(GRID[:, None], supported.shape)
-        supported = (apply_platt(grid, slopes, offsets) >= SUPPORTED) | (grid >= DEFAULT)
-    relevant = share.sum(axis=0)
+        soft_labels = weight * labels + (1 - weight) * apply_platt(probabilities, slopes, offsets)
+        grid = np.broadcast_to(GRID[:, None], allowed.shape)
+        allowed = (apply_platt(grid, slopes, offsets) >= MIN_CALIBRATED_PROBABILITY) | (grid >= DEFAULT_THRESHOLD)
+    expected_positives = soft_labels.sum(axis=0)
     # F-beta = (1 + b²) tp / (predicted + b² positives), for every threshold of the grid.
     f1 = np.zeros((len(GRID), labels.shape[1]))
     for row, threshold in enumerate(GRID):
         predicted = probabilities >= threshold
-        hits = (predicted * share).sum(axis=0)
-        f1[row] = (1 + beta**2) * hits / np.maximum(predicted.sum(axis=0) + beta**2 * relevant, 1e-9)
-    f1[~supported] = -1
-    nearest_first = np.argsort(np.abs(GRID - DEFAULT), kind="stable")
+        true_positives = (predicted * soft_labels).sum(axis=0)
+        f1[row] = (
+            (1 + beta**2) * true_positives / np.maximum(predicted.sum(axis=0) + beta**2 * expected_positives, 1e-9)
+        )
+    f1[~allowed] = -1
+    nearest_first = np.argsort(np.abs(GRID - DEFAULT_THRESHOLD), kind="stable")
     best = nearest_first[f1[nearest_first].argmax(axis=0)]
-    return np.where(positives > 0, GRID[best], np.float32(DEFAULT)).astype(np.float32)
+    return np.where(positives > 0, GRID[best], np.float32(DEFAULT_THRESHOLD)).astype(np.float32)

@@ -20,7 +20,7 @@ from evenmood.system import proxies
 # Must precede the import of Gradio, which creates an HTTP client and later connects to its own server on loopback.
 prepare_streams()
 proxies.exempt_loopback()
-proxies.set_aside()
+proxies.disable_invalid()
 
 import gradio as gr
 from fastapi.middleware import Middleware
@@ -28,19 +28,19 @@ from fastapi.middleware import Middleware
 import space
 from evenmood.errors import EvenmoodError, HubError
 from evenmood.system.signals import exit_on_termination
-from space.components.events import AT_LOAD
+from space.components.events import LOAD_EVENT
 from space.components.texts import I18N, localize
 from space.endpoints import api
 from space.server import feedback
 from space.server.folder import working_folder
 from space.server.models import Models
 from space.server.page import Page
-from space.server.storage import RETENTION_SECONDS, Storage, WatchUploads
+from space.server.storage import RETENTION_SECONDS, Storage, UploadMiddleware
 from space.table.sources import MAX_FILE_BYTES
 from space.tabs import about, analyze, batch, choice, compare, long_text
 
 PACKAGE = Path(space.__file__).parent
-AT_ONCE = 4
+CONCURRENCY_LIMIT = 4
 """Number of concurrent requests per event, for two cores."""
 MAX_QUEUE = 200
 """Maximum number of requests in the queue; others get an error and can be retried."""
@@ -79,7 +79,7 @@ def build_demo(models: Models, store: feedback.Store | None, folder: Path) -> Pa
         def list_models() -> list[gr.Dropdown]:
             return [gr.Dropdown(models.titles()) for _ in lists]
 
-        demo.load(list_models, None, lists, **AT_LOAD)
+        demo.load(list_models, None, lists, **LOAD_EVENT)
         api.add_endpoints(models)
     return demo
 
@@ -198,7 +198,7 @@ def serve(demo: Page, options: argparse.Namespace) -> None:
             "max_file_size": MAX_FILE_BYTES,
             "app_kwargs": {
                 "max_body_size": MAX_BODY_BYTES,
-                "middleware": [Middleware(WatchUploads, storage=demo.storage)],
+                "middleware": [Middleware(UploadMiddleware, storage=demo.storage)],
             },
             "mcp_server": True,
             "footer_links": ["api"],
@@ -210,8 +210,8 @@ def serve(demo: Page, options: argparse.Namespace) -> None:
             "css_paths": PACKAGE / "page.css",
             "js": (PACKAGE / "page.js").read_text(encoding="utf-8"),
         }
-        demo.storage.clean_regularly()
-        demo.queue(default_concurrency_limit=AT_ONCE, max_size=MAX_QUEUE).launch(**settings)
+        demo.storage.start_cleanup_thread()
+        demo.queue(default_concurrency_limit=CONCURRENCY_LIMIT, max_size=MAX_QUEUE).launch(**settings)
     except OSError:
         ports = f"port {options.port}" if options.port is not None else "any port from 7860"
         sys.exit(f"error: cannot listen on {ports} of {options.host or '127.0.0.1'}; choose another port with --port")

@@ -117,7 +117,7 @@ def deploy(
     model: Annotated[str | None, typer.Option(help="Hub id of the model; default: the bundled model")] = None,
     private: Annotated[bool | None, typer.Option(help="Visibility of a new Space; default: the account's")] = None,
     static: Annotated[
-        bool, typer.Option("--static", help="Deploy the page that runs in the browser (after: make web)")
+        bool, typer.Option("--static", help="Deploy the page that runs in the browser; requires make web")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Write the files to this folder and skip the upload")] = None,
 ) -> None:
@@ -145,7 +145,7 @@ def deploy(
             work_folder,
             repo,
             message="Deploy evenmood",
-            replace=["*.gz", "*.js"] if static else ["evenmood/*", "space/*"],
+            delete_patterns=["*.gz", "*.js"] if static else ["evenmood/*", "space/*"],
             repo_type="space",
             space_sdk="static" if static else "gradio",
             private=private,

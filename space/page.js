@@ -30,7 +30,7 @@
   // Follow a link that is pasted into the address bar of the open page.
   window.addEventListener("hashchange", () => location.hash.includes("text=") && location.reload());
 
-  // Screen readers announce the sentence of the answer, not every bar.
+  // Screen readers announce the result sentence, not every bar.
   const spoken = document.createElement("div");
   spoken.id = "spoken";
   spoken.setAttribute("role", "status");
@@ -46,7 +46,7 @@
     if (!document.querySelector("#result .sentence") || !laidOut) return requestAnimationFrame(reveal);
     requestAnimationFrame(() => {
       main.classList.add("ready");
-      const text = document.querySelector("#text textarea");  // which cannot have the focus while it is hidden
+      const text = document.querySelector("#text textarea");  // not focusable while hidden
       if (document.activeElement !== document.body) return;
       text.focus({preventScroll: true});
       text.select();  // typing replaces the sample

@@ -29,7 +29,7 @@ def run_command(
         patch.dict(os.environ, environment),
         patch.object(sys, "argv", command),
         patch.object(redaction, "_registered", set()),  # forget the secrets of other tests
-        patch.dict(proxies._set_aside),
+        patch.dict(proxies._disabled),
         CliRunner().isolation(stdin) as (stdout, stderr, _),
     ):
         try:

@@ -11,7 +11,7 @@ from pyarrow import parquet
 from data_build.stage import open_stage
 from evenmood import LABELS
 from evenmood.data.rows import schema, text_hash
-from evenmood.data.tweets import tweet_text
+from evenmood.data.tweets import clean_tweet
 
 FILLERS = ["the", "a", "this", "that", "it", "is", "was", "my", "your", "we", "they", "so", "really", "now", "here"]
 
@@ -57,7 +57,7 @@ def balanced_rows(official: Path) -> list[dict[str, Any]]:
             {"id": f"goemotions:{row['id']}", "text": row["text"], "labels": row["labels"], "source": "goemotions"}
         )
     for number, raw in enumerate(tweets()):
-        row = {"id": f"sentiment140:{1000 + number}", "text": tweet_text(raw), "source": "sentiment140"}
+        row = {"id": f"sentiment140:{1000 + number}", "text": clean_tweet(raw), "source": "sentiment140"}
         rows.append(row | {"labels": [number % 28], "scores": scores})
     for number in range(28):
         row = {"id": f"generated:{number}", "text": f"generated sample {number}", "source": "generated"}

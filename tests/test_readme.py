@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evenmood.cli.command import EXTRAS, GROUPS
+from evenmood.cli.command import DEPENDENCY_GROUPS, EXTRAS
 from tests.fresh_environment import NETWORK_ERRORS
 
 ROOT = Path(__file__).parent.parent
@@ -62,7 +62,7 @@ def test_readme_is_short() -> None:
 def test_extras_and_groups_in_errors_exist() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert set(EXTRAS.values()) == set(project["project"]["optional-dependencies"])
-    for group, modules in GROUPS.items():
+    for group, modules in DEPENDENCY_GROUPS.items():
         requirements = re.findall(r"[\w-]+", " ".join(project["dependency-groups"][group]))
         for module in modules:
             assert {module, module.replace("_", "-"), f"{module}-community"} & set(requirements), module

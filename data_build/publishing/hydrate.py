@@ -9,7 +9,7 @@ from pyarrow import parquet
 from data_build.stage import MalformedRows
 from evenmood.data.rows import text_hash
 from evenmood.data.splits import SPLITS
-from evenmood.data.tweets import read_tweets, tweet_text
+from evenmood.data.tweets import clean_tweet, read_tweets
 from evenmood.errors import DataError
 from evenmood.model import hub
 from evenmood.model.model_folder import atomic_folder, check_target
@@ -51,7 +51,10 @@ def hydrate(
     """
     check_target(out, overwrite)
     if not Path(source).is_dir():
-        folder = hub.fetch(source, [f"{configuration}/*"], "dataset", revision=revision, token=token) / configuration
+        folder = (
+            hub.download_files(source, [f"{configuration}/*"], "dataset", revision=revision, token=token)
+            / configuration
+        )
     else:
         folder = Path(source) / configuration
     tables = {name: _read(folder, name) for name in SPLITS}
@@ -64,7 +67,7 @@ def hydrate(
     texts: dict[str, str] = {}
     malformed_rows = MalformedRows(log)
     for count, (_, raw) in enumerate(read_tweets(tweets, malformed_rows.add), 1):
-        text = tweet_text(raw)
+        text = clean_tweet(raw)
         digest = text_hash(text)
         if digest in withheld_hashes:
             texts.setdefault(digest, text)

@@ -71,7 +71,7 @@ def publish(
             out,
             repo_id,
             message="Upload data set",
-            replace=["balanced/*", "unbalanced/*", "written/*", "figures/*"],
+            delete_patterns=["balanced/*", "unbalanced/*", "written/*", "figures/*"],
             repo_type="dataset",
             private=private,
             revision=revision,

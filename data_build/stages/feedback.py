@@ -14,7 +14,7 @@ from evenmood.data.build_folder import sha256
 from evenmood.errors import DataError
 from evenmood.model import hub
 from evenmood.system.paths import expand_home
-from evenmood.text.normalization import clean, encodable
+from evenmood.text.normalization import clean, replace_surrogates
 
 STAGE = "feedback"
 SHARD = "part-00000"
@@ -39,7 +39,7 @@ def run(build: Path, log: Log, source: str, *, limit: int | None = None, restart
     """
     folder = expand_home(source)
     if not folder.is_dir():
-        folder = hub.fetch(source, [f"data/{PATTERN}"], "dataset", error_class=DataError) / "data"
+        folder = hub.download_files(source, [f"data/{PATTERN}"], "dataset", error_class=DataError) / "data"
     files = sorted(folder.glob(PATTERN))
     if not files:
         raise DataError(f"{source}: no feedback found; expected files named {PATTERN}")
@@ -94,7 +94,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         return None
     if not all(is_label(label) for label in labels):
         return None
-    text, source_id = encodable(text), encodable(source_id)
+    text, source_id = replace_surrogates(text), replace_surrogates(source_id)
     return {
         "id": source_id if source_id.startswith(f"{STAGE}:") else f"{STAGE}:{source_id}",
         "text": text,

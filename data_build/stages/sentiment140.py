@@ -11,7 +11,7 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from data_build.stage import Log, MalformedRows, open_stage
 from evenmood.data import rows
 from evenmood.data.build_folder import read_shard, sha256
-from evenmood.data.tweets import read_hub, read_tweets, tweet_text
+from evenmood.data.tweets import clean_tweet, read_hub, read_tweets
 from evenmood.errors import DataError
 from evenmood.system.paths import expand_home
 from evenmood.text.normalization import clean
@@ -110,7 +110,7 @@ def _filter(
     counts = Counter({"in": len(chunk)})
     columns: dict[str, list[Any]] = {"id": [], "text": [], "text_hash": []}
     for source_id, raw in chunk:
-        text = tweet_text(raw)
+        text = clean_tweet(raw)
         words = len(clean(text).split())
         if words < min_words:
             counts["too short"] += 1

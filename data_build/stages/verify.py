@@ -13,7 +13,7 @@ from data_build.stages import goemotions, relabel
 from data_build.teacher import acceptance_rules
 from evenmood import LABELS
 from evenmood.data.build_folder import read_manifest, read_rows, read_shards
-from evenmood.data.leakage import Leakage
+from evenmood.data.leakage import LeakageFilter
 from evenmood.data.rows import text_hash
 from evenmood.thresholds import tune_thresholds
 
@@ -60,7 +60,7 @@ def run(
             return
         thresholds = rule_thresholds(build, threshold)
         held_out = [text for split in ("validation", "test") for text in _texts(build, split)]
-        leakage = Leakage(held_out)
+        leakage = LeakageFilter(held_out)
         training_hashes = {text_hash(text) for text in _texts(build, "train")}
         log(f"{STAGE}: checking for duplicates of {len(held_out):,} held-out texts (validation and test)")
         total, processed_rows = sum(read_manifest(build, source)["rows_out"] for source in sources), 0
@@ -77,7 +77,9 @@ def run(
                 confirmed = confirmed_labels(rows, alignment, thresholds)
                 stage.write(name, *_filter(rows, confirmed, leakage, training_hashes))
                 stage.progress(rows.num_rows, processed_rows, total)
-        official_overlap = Counter(reason for text in _texts(build, "train") if (reason := leakage.reason(text)))
+        official_overlap = Counter(
+            reason for text in _texts(build, "train") if (reason := leakage.rejection_reason(text))
+        )
         stage.finish(
             thresholds={
                 rule: _by_label(np.where(np.isinf(values), np.nan, values)) for rule, values in thresholds.items()
@@ -134,7 +136,7 @@ def confirmed_labels(rows: pyarrow.Table, alignment: Alignment, thresholds: Mapp
 
 
 def _filter(
-    rows: pyarrow.Table, confirmed: np.ndarray, leakage: Leakage, training_hashes: set[str]
+    rows: pyarrow.Table, confirmed: np.ndarray, leakage: LeakageFilter, training_hashes: set[str]
 ) -> tuple[pyarrow.Table, Counter[str]]:
     """Return the rows with a confirmed label and without leakage, and the number of rows dropped for each reason."""
     counts = Counter({"in": rows.num_rows})
@@ -143,7 +145,7 @@ def _filter(
     texts = rows["text"].to_pylist()
     for row in np.flatnonzero(accepted):
         is_training_text = text_hash(texts[row]) in training_hashes
-        reason = "duplicate of a training text" if is_training_text else leakage.reason(texts[row])
+        reason = "duplicate of a training text" if is_training_text else leakage.rejection_reason(texts[row])
         if reason:
             accepted[row] = False
             counts[reason] += 1

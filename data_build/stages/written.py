@@ -15,7 +15,7 @@ from data_build.stage import Log, Stage, input_hashes, open_stage
 from data_build.stages import goemotions
 from evenmood import LABELS
 from evenmood.data.build_folder import MANIFEST_FILE, read_rows, sha256
-from evenmood.data.leakage import Leakage
+from evenmood.data.leakage import LeakageFilter
 from evenmood.data.rows import symbol_hash, table, text_hash
 from evenmood.errors import DataError
 from evenmood.model import hub
@@ -78,7 +78,7 @@ def run(
             for split in ("validation", "test")
             for text in read_rows(build, goemotions.STAGE, split)["text"].to_pylist()
         ]
-        leakage = Leakage([*held_out, *benchmark_texts()])
+        leakage = LeakageFilter([*held_out, *benchmark_texts()])
         hashes = {symbol_hash(text) for text in read_rows(build, goemotions.STAGE, "train")["text"].to_pylist()}
         sources = [("written", read_file(rows).slice(0, limit))]
         if extra:
@@ -107,7 +107,7 @@ def benchmark_texts() -> list[str]:
     return [json.loads(line)["text"] for path in files for line in path.read_bytes().split(b"\n") if line.strip()]
 
 
-def _write(stage: Stage, name: str, source: pyarrow.Table, leakage: Leakage, hashes: set[str]) -> None:
+def _write(stage: Stage, name: str, source: pyarrow.Table, leakage: LeakageFilter, hashes: set[str]) -> None:
     """Write the shards of a source; `hashes` are those of all earlier texts and are updated."""
     processed_rows = 0
     for number, start in enumerate(range(0, max(source.num_rows, 1), SHARD_ROWS)):
@@ -116,7 +116,9 @@ def _write(stage: Stage, name: str, source: pyarrow.Table, leakage: Leakage, has
         counts, accepted_indices = Counter({"in": part.num_rows}), list[int]()
         for row, text in enumerate(part["text"].to_pylist()):
             text_id = symbol_hash(text)
-            reason = "empty" if not text.strip() else "duplicate" if text_id in hashes else leakage.reason(text)
+            reason = (
+                "empty" if not text.strip() else "duplicate" if text_id in hashes else leakage.rejection_reason(text)
+            )
             if reason:
                 counts[reason] += 1
                 continue

@@ -21,13 +21,13 @@ from data_build.annotation.majority import Vote, majority
 from data_build.stage import Log
 from data_build.stages.written import benchmark_texts
 from evenmood import LABELS
-from evenmood.data.leakage import NEAR_DUPLICATE, DuplicateIndex, Leakage
+from evenmood.data.leakage import NEAR_DUPLICATE, DuplicateIndex, LeakageFilter
 from evenmood.data.rows import symbol_hash
 from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError
 from evenmood.model import cards
 from evenmood.model.model_folder import write_text
-from evenmood.text.normalization import clean, encodable
+from evenmood.text.normalization import clean, replace_surrogates
 from evenmood.text.symbols import SYMBOL
 
 TEMPLATE = Path(__file__).with_name("written_report.md.jinja")
@@ -64,11 +64,11 @@ def resolve(
     written_rows = [row for path in texts for row in _read_texts(path)]
     held_out = {name: load_split(data, name) for name in ("validation", "test")}
     votes_by_sample = _read_votes(votes)
-    leakage = Leakage([*(text for split in held_out.values() for text in split.texts), *benchmark_texts()])
+    leakage = LeakageFilter([*(text for split in held_out.values() for text in split.texts), *benchmark_texts()])
     index, dropped, rows = DuplicateIndex(NEAR_DUPLICATE), Counter[str](), dict[str, dict[str, Any]]()
     for row in written_rows:
         text_id = symbol_hash(row["text"])
-        reason = leakage.reason(row["text"])
+        reason = leakage.rejection_reason(row["text"])
         # The index ignores emoji, so it is not used for texts with emoji.
         has_emoji = SYMBOL.search(row["text"])
         if not reason and (text_id in rows or (not has_emoji and _is_duplicate(index, row["text"]))):
@@ -255,7 +255,7 @@ def _read_texts(path: Path) -> list[dict[str, Any]]:
         if not labels or not set(labels) <= set(LABELS):
             raise DataError(f"{path}, line {number}: missing or unknown label in {labels}; expected GoEmotions labels")
         for name in ("text", "domain", "writer"):
-            if not isinstance(row[name], str) or encodable(row[name]) != row[name]:
+            if not isinstance(row[name], str) or replace_surrogates(row[name]) != row[name]:
                 raise DataError(
                     f"{path}, line {number}: {name} is {row[name]!r}; expected a string without lone surrogates"
                 )

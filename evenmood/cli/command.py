@@ -15,11 +15,11 @@ from evenmood.system.redaction import redact_stream
 from evenmood.system.signals import exit_on_termination
 
 DEBUG_FLAG = "--debug"
-INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 """Exit code of a command interrupted by Ctrl+C."""
 EXTRAS = {"openpyxl": "xlsx", "pyarrow": "parquet", "ray": "ray", "sklearn": "eval"}
 """Extra that installs each module."""
-GROUPS = {
+DEPENDENCY_GROUPS = {
     "train": ("datasets", "evaluate", "fasttext", "jinja2", "keras", "matplotlib", "onnx", "pandas"),
     "data": (
         *("datasketch", "filelock", "ftfy", "krippendorff", "openai", "py3langid", "statsmodels", "torch"),
@@ -30,8 +30,8 @@ GROUPS = {
 """Modules installed by each dependency group of the checkout."""
 
 
-OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
-YES = ("1", "ON", "YES", "TRUE")
+OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+TRUE_VALUES = ("1", "ON", "YES", "TRUE")
 """Values that huggingface_hub and related libraries treat as true."""
 
 
@@ -49,6 +49,7 @@ def prepare_streams() -> None:
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the whole process
     if sys.stdout is None:
+        # Read-only: the first print fails, which `exit_code_and_message` reports.
         sys.stdout = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -88,32 +89,32 @@ def run(app: Callable[..., Any], prog_name: str, arguments: Sequence[str] | None
     code, message = 0, ""
     prepare_streams()
     proxies.exempt_loopback()
-    if any(os.environ.get(name, "").upper() in YES for name in OFFLINE):
-        proxies.set_aside()
+    if any(os.environ.get(name, "").upper() in TRUE_VALUES for name in OFFLINE_VARIABLES):
+        proxies.disable_invalid()
     with exit_on_termination():
         try:
             app([argument for argument in command_line if argument != DEBUG_FLAG], prog_name=prog_name)
         except SystemExit as stop:  # raised by typer
             code = stop.code if isinstance(stop.code, int) else 0
-            message = "interrupted" if code == INTERRUPTED else ""
+            message = "interrupted" if code == EXIT_INTERRUPTED else ""
         except KeyboardInterrupt:
-            code, message = INTERRUPTED, "interrupted"
+            code, message = EXIT_INTERRUPTED, "interrupted"
         except Exception as error:
             if debug:
                 raise
-            code, message = (1, "") if closed_pipe(error) else describe(error)
+            code, message = (1, "") if is_closed_pipe(error) else exit_code_and_message(error)
     try:
         sys.stdout.flush()
     except OSError as error:
-        if code == 0 and not closed_pipe(error):
-            code, message = describe(error)
+        if code == 0 and not is_closed_pipe(error):
+            code, message = exit_code_and_message(error)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # prevent another flush at exit
     if message:
         print(f"error: {message}", file=sys.stderr)
     sys.exit(code)
 
 
-def closed_pipe(error: Exception) -> bool:
+def is_closed_pipe(error: Exception) -> bool:
     """Return whether an error means that the reader closed the pipe; Windows reports EINVAL without a file name."""
     if isinstance(error, BrokenPipeError):
         return True
@@ -121,7 +122,7 @@ def closed_pipe(error: Exception) -> bool:
     return sys.platform == "win32" and invalid
 
 
-def describe(error: Exception) -> tuple[int, str]:
+def exit_code_and_message(error: Exception) -> tuple[int, str]:
     """Return the exit code and one-line message of an error."""
     if isinstance(error, EvenmoodError):
         return 2 if isinstance(error, UsageError) else 1, " ".join(str(error).split())
@@ -129,7 +130,7 @@ def describe(error: Exception) -> tuple[int, str]:
         return 1, "standard output is closed; there is nowhere to print to"
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = error.name.split(".")[0]
-        return 1, f"{module} is not installed; install it with: {remedy(module)}"
+        return 1, f"{module} is not installed; install it with: {install_command(module)}"
     if isinstance(error, OSError) and error.strerror:
         return 1, f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if "proxy" in str(error).lower() and (problem := proxies.find_problem()):
@@ -137,9 +138,9 @@ def describe(error: Exception) -> tuple[int, str]:
     return 1, f"{type(error).__name__}: {' '.join(str(error).split())} (unexpected; {DEBUG_FLAG} shows the traceback)"
 
 
-def remedy(module: str) -> str:
+def install_command(module: str) -> str:
     """Return the command that installs a missing module."""
     if module in EXTRAS:
         return f'pip install "evenmood[{EXTRAS[module]}]"'
-    group = next((name for name, modules in GROUPS.items() if module in modules), None)
+    group = next((name for name, modules in DEPENDENCY_GROUPS.items() if module in modules), None)
     return f"pip install --group {group}" if group else f"pip install {module}"

@@ -19,12 +19,12 @@ from evenmood.cli.options import (
     Encoding,
     InputKind,
     Json,
+    MessageCounter,
     Model,
     Quiet,
     Revision,
     Sheet,
     SkipBad,
-    Tally,
     check_kinds,
     check_stdout,
     load,
@@ -48,10 +48,10 @@ COMMANDS = ("text", "predict", "report", "info")
 Format = Literal["csv", "tsv", "jsonl", "parquet", "xlsx"]
 FLAGS = ("--proba", "--json", "--help")
 """Options of `evenmood text` without a value."""
-WITH_VALUE = ("--model", "--revision")
+VALUE_OPTIONS = ("--model", "--revision")
 """Options of `evenmood text` with a value."""
 OPTION = re.compile(r"--[a-z][a-z-]*(=.*)?")
-SIMILAR = 0.85
+MIN_SIMILARITY = 0.85
 """Minimum difflib ratio at which a word is treated as a mistyped command."""
 
 
@@ -105,7 +105,7 @@ def classify(
         mark = "*" if proba and label in prediction.labels else " " if proba else ""
         print(f"{label:{width}} {by_label[label]:5.2f} {mark} {bar:20} threshold {classifier.thresholds[label]:.2f}")
     if prediction.fallback:
-        print("No label reaches its threshold; this is the most probable one.")
+        print(f"No label reaches its threshold; the most probable one is {prediction.labels[0]}.")
 
 
 @app.command()
@@ -118,7 +118,10 @@ def predict(
     output_format: Annotated[
         Format | None,
         typer.Option(
-            "--format", help="Format of OUT; default: from its file name, else that of IN", rich_help_panel=OUTPUT
+            "--format",
+            help="Format of OUT; default: from its file name; "
+            "for stdout, that of IN (jsonl for Parquet, csv for Excel and text)",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     input_format: InputKind = None,
@@ -145,7 +148,7 @@ def predict(
     ] = False,
     skip_bad: SkipBad = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail on rows without a text", rich_help_panel=ADVANCED)
+        bool, typer.Option("--strict", help="Treat rows without a text as invalid", rich_help_panel=ADVANCED)
     ] = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
@@ -184,7 +187,7 @@ def predict(
     from evenmood.tables import emotion_columns
     from evenmood.tables import streams as tables
     from evenmood.tables.table_files import STANDARD_OUTPUT, STREAM, check_output
-    from evenmood.tables.table_form import Form, check_delimiter, check_encoding
+    from evenmood.tables.text_format import TextFormat, check_delimiter, check_encoding
 
     target = STREAM if target in STANDARD_OUTPUT else target
     kind = tables.format_of(source, input_format, "--input-format")
@@ -208,7 +211,7 @@ def predict(
     delimiter = check_delimiter(delimiter, "--delimiter")
     output_delimiter = check_delimiter(output_delimiter, "--output-delimiter")
     if engine == "ray" and (kind != "parquet" or out_kind != "parquet" or STREAM in (source, target)):
-        raise UsageError("--engine ray requires a Parquet file as input and output")
+        raise UsageError("--engine ray requires Parquet files as input and output")
     if engine == "local" and ray_address:
         raise UsageError("--ray-address requires --engine ray")
     if id_column is not None and not emotions_only:
@@ -221,10 +224,10 @@ def predict(
     if emotions_only:
         ids = [] if id_column is None else [id_column]
         input_columns = [tables.find_column(source, kind, name, delimiter, encoding, sheet) for name in ids]
-    bad, suspicious = Tally(), Tally()
+    bad, suspicious = MessageCounter(), MessageCounter()
     count = long_texts = missing = 0
-    form: Form | None = None
-    on_bad = bad.add if skip_bad else tables.raise_error
+    text_format: TextFormat | None = None
+    on_invalid = bad.add if skip_bad else tables.raise_error
     with ExitStack() as stack:
         advance = progress_bar(stack, quiet)
         if engine == "ray":
@@ -233,18 +236,18 @@ def predict(
             model_name = str(expand_home(model).resolve()) if model and expand_home(model).is_dir() else model
             arguments = {"model": model_name, "revision": revision, "selected_labels": selected_labels, "proba": proba}
             pieces = cluster.predict_file(source, column, output_columns, arguments, ray_address, input_columns)
-            count, missing = cluster.write_file(pieces, target, column, source, on_bad, advance, overwrite, strict)
+            count, missing = cluster.write_file(pieces, target, column, source, on_invalid, advance, overwrite, strict)
         else:
             job = emotion_columns.TableJob(
-                source, kind, target, out_kind, column, selected_labels, proba, on_bad, overwrite, strict
+                source, kind, target, out_kind, column, selected_labels, proba, on_invalid, overwrite, strict
             )
             job = replace(job, input_columns=input_columns)
             job = replace(job, on_suspicious_row=suspicious.add, encoding=encoding, delimiter=delimiter, sheet=sheet)
             job = replace(job, output_encoding=output_encoding, output_delimiter=output_delimiter)
             for progress in emotion_columns.predict_table(classifier, job):
-                if progress.form and form is None:
-                    form = progress.form
-                    if described := form.describe(kind):
+                if progress.text_format and text_format is None:
+                    text_format = progress.text_format
+                    if described := text_format.describe(kind):
                         print(f"{source}: read as {described}", file=sys.stderr)
                 count += progress.rows
                 long_texts += progress.long_texts
@@ -252,13 +255,17 @@ def predict(
                 advance(count, progress.share_read)
     if long_texts:
         size = classifier.info.max_length
-        print(f"{long_texts:,} texts with more than {size} tokens were split into overlapping windows", file=sys.stderr)
+        print(f"texts of more than {size} tokens, split into overlapping windows: {long_texts:,}", file=sys.stderr)
     if missing:
-        print(f"{missing:,} of {count:,} rows have no text and got an empty prediction", file=sys.stderr)
+        print(f"rows without a text, which got an empty prediction: {missing:,} of {count:,}", file=sys.stderr)
     if suspicious.count:
-        print(f"{suspicious.count:,} rows may contain several rows; the first: {suspicious.first}", file=sys.stderr)
+        print(
+            f"rows that may contain several rows (a stray quotation mark?): {suspicious.count:,}; "
+            f"the first: {suspicious.first}",
+            file=sys.stderr,
+        )
     if bad.count:
-        print(f"skipped {bad.count:,} invalid rows of {count + bad.count:,}; the first: {bad.first}", file=sys.stderr)
+        print(f"invalid rows skipped: {bad.count:,} of {count + bad.count:,}; the first: {bad.first}", file=sys.stderr)
 
 
 app.command()(report)
@@ -292,11 +299,15 @@ def info(
     metrics: Any = about.metrics[split] if split else {}
     per_label = metrics.get("per_label", {})
     size = sum(classifier.file_sizes().values()) / 1e6
-    network = "attention" if about.attention else "average over time" if about.kind == "bilstm" else about.kind
-    print(f"{classifier.folder}: {size:.1f} MB, {len(about.labels)} labels, {about.max_length} tokens, {network}")
-    for key in ("data", "vectors", "base", "evenmood"):
+    network = "attention" if about.attention else "average pooling" if about.kind == "bilstm" else about.kind
+    windows = f"windows of {about.max_length} tokens"
+    print(f"{classifier.folder}: {size:.1f} MB, {len(about.labels)} labels, {windows}, {network}")
+    for key, title in (
+        *(("data", "training data"), ("vectors", "word vectors"), ("base", "base model")),
+        ("evenmood", "evenmood version"),
+    ):
         if key in about.trained_from:
-            print(f"trained {'with evenmood' if key == 'evenmood' else 'from ' + key}: {about.trained_from[key]}")
+            print(f"{title}: {about.trained_from[key]}")
     for key, title in (("macro_f1", "macro-F1"), ("micro_f1", "micro-F1"), ("macro_roc_auc", "macro ROC AUC")):
         if key in metrics:
             print(f"{title} on {split}: {format_metric(metrics[key])}")
@@ -343,14 +354,16 @@ def arguments_of(command_line: Sequence[str], piped: bool) -> list[str]:
         if word == "--":
             words += remaining
             break
-        if word in FLAGS or (OPTION.fullmatch(word) and word not in WITH_VALUE):
+        if word in FLAGS or (OPTION.fullmatch(word) and word not in VALUE_OPTIONS):
             options.append(word)
-        elif word in WITH_VALUE:
+        elif word in VALUE_OPTIONS:
             options += [word, *remaining[:1]]
             remaining = remaining[1:]
         else:
             words.append(word)
-    similar = difflib.get_close_matches(words[0], COMMANDS, 1, SIMILAR) if words and "--" not in command_line else []
+    similar = (
+        difflib.get_close_matches(words[0], COMMANDS, 1, MIN_SIMILARITY) if words and "--" not in command_line else []
+    )
     if similar:
         raise UsageError(
             f"unknown command {words[0]!r}; did you mean {similar[0]}? (to classify the word: evenmood text {words[0]})"

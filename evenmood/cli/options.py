@@ -22,7 +22,9 @@ Column = Annotated[str, typer.Option(help="Column with the texts", rich_help_pan
 InputKind = Annotated[
     InputFormat | None, typer.Option(help="Format of IN; default: from its file name", rich_help_panel=INPUT)
 ]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip and count malformed rows", rich_help_panel=ADVANCED)]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Skip invalid rows and print their number", rich_help_panel=ADVANCED)
+]
 Encoding = Annotated[
     str | None,
     typer.Option(help="Encoding of IN: utf-8, utf-16, windows-1252, …; default: detected", rich_help_panel=INPUT),
@@ -44,7 +46,7 @@ def load(model: str | None, revision: str | None) -> "EmotionClassifier":
     return EmotionClassifier.from_pretrained(model, revision=revision)
 
 
-class Tally:
+class MessageCounter:
     """Counts messages and keeps the first one."""
 
     def __init__(self) -> None:
@@ -60,7 +62,7 @@ def check_kinds(*options: tuple[str, str | None, str, tuple[str, ...]]) -> None:
     """Raise `UsageError` for options that the format does not support: flag, value, format, supported formats."""
     for flag, value, kind, kinds in options:
         if value is not None and kind not in kinds:
-            raise UsageError(f"{flag} is for {' and '.join(kinds)}; the format is {kind}")
+            raise UsageError(f"{flag} requires the format {' or '.join(kinds)}, not {kind}")
 
 
 def check_stdout() -> None:

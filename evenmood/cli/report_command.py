@@ -15,12 +15,12 @@ from evenmood.cli.options import (
     Delimiter,
     Encoding,
     InputKind,
+    MessageCounter,
     Model,
     Quiet,
     Revision,
     Sheet,
     SkipBad,
-    Tally,
     check_kinds,
     load,
     progress_bar,
@@ -82,13 +82,13 @@ def report(
     from evenmood import __version__
     from evenmood.report.counts import ScoredTexts
     from evenmood.report.dates import check_format
-    from evenmood.report.page import About
+    from evenmood.report.page import ReportMetadata
     from evenmood.report.write import write_report
     from evenmood.tables import streams as tables
     from evenmood.tables.chunk import check_column
     from evenmood.tables.emotion_columns import texts_of
     from evenmood.tables.table_files import STREAM, check_output
-    from evenmood.tables.table_form import check_delimiter, check_encoding
+    from evenmood.tables.text_format import check_delimiter, check_encoding
 
     kind = tables.format_of(source, input_format, "--input-format")
     targets = [target, *([json_file] if json_file else [])]
@@ -114,7 +114,7 @@ def report(
     time, group = (
         name and tables.find_column(source, kind, name, delimiter, encoding, sheet) for name in (time, group)
     )
-    bad = Tally()
+    bad = MessageCounter()
 
     with ExitStack() as stack:
         advance = progress_bar(stack, quiet)
@@ -147,7 +147,7 @@ def report(
                 rows += len(texts)
                 advance(rows, chunk.share_read)
 
-        about = About(
+        about = ReportMetadata(
             title=title or (Path(source).name if source != STREAM else "standard input"),
             model=model or "bundled model",
             version=__version__,
@@ -167,8 +167,11 @@ def report(
             overwrite=overwrite,
         )
     if statistics.missing:
-        print(f"{statistics.missing:,} of {statistics.rows:,} rows have no text and were skipped", file=sys.stderr)
+        print(f"rows without a text, skipped: {statistics.missing:,} of {statistics.rows:,}", file=sys.stderr)
     if statistics.undated:
-        print(f"{statistics.undated:,} of {statistics.answered:,} texts have no valid date", file=sys.stderr)
+        print(f"texts without a valid date: {statistics.undated:,} of {statistics.texts:,}", file=sys.stderr)
     if bad.count:
-        print(f"skipped {bad.count:,} invalid rows; the first: {bad.first}", file=sys.stderr)
+        print(
+            f"invalid rows skipped: {bad.count:,} of {statistics.rows + bad.count:,}; the first: {bad.first}",
+            file=sys.stderr,
+        )

@@ -22,7 +22,7 @@ MANIFEST_KEYS: Mapping[str, type] = {
     "shards": dict,
 }
 """Required keys of a manifest, with their types; a stage may add more."""
-OFFICIAL = "goemotions"
+OFFICIAL_STAGE = "goemotions"
 """Stage with the official splits, one shard each."""
 CONFIGURATIONS = {"balanced": "balance", "unbalanced": "balance-unbalanced"}
 """Stage with the training rows of each configuration."""
@@ -30,7 +30,7 @@ CONFIGURATIONS = {"balanced": "balance", "unbalanced": "balance-unbalanced"}
 
 def is_build(folder: Path) -> bool:
     """Return whether a folder is a build folder, complete or not."""
-    return (folder / OFFICIAL / MANIFEST_FILE).is_file()
+    return (folder / OFFICIAL_STAGE / MANIFEST_FILE).is_file()
 
 
 def read_manifest(build: Path, name: str) -> dict[str, Any]:

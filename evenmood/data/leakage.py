@@ -56,14 +56,14 @@ class DuplicateIndex:
         return any(similarity(own, self._shingles[key]) >= self._min_similarity for key in candidates)
 
 
-class Leakage:
+class LeakageFilter:
     """Rejects training texts that duplicate or nearly duplicate a held-out text."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         """Index the held-out texts: those of the validation and test splits."""
         self._held_out = DuplicateIndex(NEAR_DUPLICATE, texts)
 
-    def reason(self, text: str) -> str | None:
+    def rejection_reason(self, text: str) -> str | None:
         """Return why a text must not be used for training; None if it may be used."""
         if self._held_out.has_duplicate(text):
             return "duplicate of a held-out text"

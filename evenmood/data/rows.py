@@ -3,7 +3,7 @@
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from evenmood.text.normalization import clean, encodable
+from evenmood.text.normalization import clean, replace_surrogates
 from evenmood.text.symbols import SYMBOL
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ HASH_BYTES = 8
 
 
 def text_hash(text: str) -> str:
-    """Hash the cleaned text (or its symbols if it has no words) to 16 hexadecimal digits."""
-    content = clean(text) or encodable("".join(text.split()))
+    """Hash the cleaned text (or, if it is empty, the text without whitespace) to 16 hexadecimal digits."""
+    content = clean(text) or replace_surrogates("".join(text.split()))
     return blake2b(content.encode(), digest_size=HASH_BYTES).hexdigest()
 
 
 def symbol_hash(text: str) -> str:
     """Hash the cleaned text and its emoji to 16 hexadecimal digits, for models that read emoji (`symbols`)."""
-    content = "\0".join([clean(text), *SYMBOL.findall(encodable(text))])
+    content = "\0".join([clean(text), *SYMBOL.findall(replace_surrogates(text))])
     return blake2b(content.encode(), digest_size=HASH_BYTES).hexdigest()
 
 

@@ -119,7 +119,7 @@ def _read_build(build: Path, configuration: str, split: str) -> Iterator[Row]:
         raise DataError(f"{build}: unknown configuration {configuration!r}; expected {expected}")
     training = stages[configuration]
     build_folder.check_current(build, training)
-    stage, prefix = (training, "train") if split == "train" else (build_folder.OFFICIAL, split)
+    stage, prefix = (training, "train") if split == "train" else (build_folder.OFFICIAL_STAGE, split)
     for name, rows in build_folder.read_shards(build, stage, prefix):
         for number, row in enumerate(rows.select(["text", "labels", "id"]).to_pylist(), 1):
             yield _row(row, f"{build / stage / name}.parquet, row {number}")

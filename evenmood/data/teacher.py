@@ -13,7 +13,7 @@ from evenmood.errors import DataError, EvenmoodError, ModelError
 from evenmood.labels import LABELS
 from evenmood.model.loading import local_folder
 from evenmood.model.model_folder import INFO_FILE
-from evenmood.onnx.foreign_errors import one_line
+from evenmood.onnx.backend_errors import one_line
 from evenmood.onnx.onnx_files import check_self_contained
 from evenmood.text.symbols import spell_out
 
@@ -141,7 +141,7 @@ def _onnx_runner(model: str) -> Any:
     from evenmood.model import hub
 
     names = ("model.onnx", "onnx/model.onnx")
-    folder = Path(model) if Path(model).is_dir() else hub.fetch(model, list(names))
+    folder = Path(model) if Path(model).is_dir() else hub.download_files(model, list(names))
     path = next((folder / name for name in names if (folder / name).is_file()), None)
     if path is None:
         raise DataError(f"teacher {model!r} has no {' or '.join(names)}; use --runtime torch")

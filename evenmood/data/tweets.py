@@ -20,7 +20,7 @@ _NOISE = re.compile(r"(?:https?://|www\.)\S+|(?<!\w)@\w+|^\s*RT\b[\s:]*|\bRT\s+(
 _SPACE = re.compile(r"\s+")
 
 
-def tweet_text(raw: str) -> str:
+def clean_tweet(raw: str) -> str:
     """Clean a tweet: unescape HTML entities, fix mojibake, and remove mentions, URLs and retweet marks."""
     import ftfy
 

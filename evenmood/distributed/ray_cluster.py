@@ -16,7 +16,7 @@ from evenmood.tables.chunk import Chunk, check_column, check_distinct
 from evenmood.tables.parquet_tables import corrupt_file_error
 from evenmood.tables.table_files import atomic_file, open_input
 
-SHARE = 0.5
+ACTOR_SHARE = 0.5
 """Share of a core or GPU requested by each actor, so that the actors of a lost node fit on other nodes."""
 PIECE_ROWS = 10_000
 """Number of rows that an actor predicts at a time; it keeps the whole row group of its piece in memory."""
@@ -54,10 +54,9 @@ def connect(address: str | None, packages: Sequence[Path] = ()) -> Iterator[Any]
             **({} if address else {"include_dashboard": False}),
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise EvenmoodError(
-            f"cannot join the Ray cluster at {address!r}: {str(error).splitlines()[0]} "
-            "(if it requires a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN)"
-        ) from None
+        target = f"join the Ray cluster at {address!r}" if address else "start a local Ray cluster"
+        hint = " (if it requires a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN)" if address else ""
+        raise EvenmoodError(f"cannot {target}: {str(error).splitlines()[0]}{hint}") from None
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield ray
@@ -107,7 +106,7 @@ def one_actor_per_processor(ray: Any, pieces: int, gpu: bool) -> dict[str, Any]:
     count = int(resources.get(kind, 0))
     if not count:
         raise EvenmoodError("the Ray cluster has no CPUs; start a node without --num-cpus=0")
-    return {"compute": ray.data.ActorPoolStrategy(size=max(1, min(count, pieces))), f"num_{kind.lower()}s": SHARE}
+    return {"compute": ray.data.ActorPoolStrategy(size=max(1, min(count, pieces))), f"num_{kind.lower()}s": ACTOR_SHARE}
 
 
 def predict_file(
@@ -154,7 +153,7 @@ def predict_file(
     check_distinct(schema.names, source)
     for name in (column, *(input_columns or ())):
         check_column(name, schema.names, source)
-    emotion_columns.check_free(source, schema.names if input_columns is None else input_columns, output_columns)
+    emotion_columns.check_no_conflict(source, schema.names if input_columns is None else input_columns, output_columns)
     kind = schema.field(column).type
     if pyarrow.types.is_dictionary(kind):
         kind = kind.value_type
@@ -250,7 +249,7 @@ def write_file(
     target: str,
     column: str,
     source: str,
-    on_bad: Callable[[str], None],
+    on_invalid: Callable[[str], None],
     advance: Callable[[int, float | None], None],
     overwrite: bool,
     strict: bool = False,
@@ -262,7 +261,7 @@ def write_file(
         target: Output file.
         column: Column with the texts.
         source: Input file, for error messages.
-        on_bad: Called with an error message for each invalid row; if it returns, the row is skipped.
+        on_invalid: Called with an error message for each invalid row; if it returns, the row is skipped.
         advance: Called with the number and the share of rows processed.
         overwrite: Whether to replace an existing file.
         strict: Whether a row without a text is invalid.
@@ -282,7 +281,7 @@ def write_file(
                 if strict and emotions.null_count:
                     for row, null in enumerate(emotions.is_null().to_pylist(), number + 1):
                         if null:
-                            on_bad(f"{source}, row {row}: {column!r} is None, not a string")
+                            on_invalid(f"{source}, row {row}: {column!r} is None, not a string")
                 number += piece.num_rows
                 piece = piece.filter(emotions.is_valid()) if strict and emotions.null_count else piece
                 writer.write_table(piece)

@@ -17,7 +17,7 @@ SLOPE_DEVIATION = 0.2
 """Prior standard deviation of a label's log slope around the shared slope; cross-validated on the validation split."""
 OFFSET_DEVIATION = 0.4
 """Prior standard deviation of a label's shift, in logits; cross-validated on the validation split."""
-STEPS = 100
+MAX_STEPS = 100
 """Maximum number of Newton steps; a fit usually takes a dozen."""
 
 
@@ -166,7 +166,7 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS)
     ]
 
 
-def report(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+def calibration_metrics(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
     """Compute all calibration metrics.
 
     Args:
@@ -245,7 +245,7 @@ def _fit(
 
     parameters = np.repeat(target, logits.shape[1], axis=1)
     current_loss = loss(parameters)
-    for _ in range(STEPS):
+    for _ in range(MAX_STEPS):
         slope = np.exp(parameters[0])
         predicted = _sigmoid(slope * distance + pivot + parameters[1])
         weight = predicted * (1 - predicted)

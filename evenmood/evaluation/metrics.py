@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evenmood.evaluation.bootstrap import SAMPLES, row_weights
+from evenmood.evaluation.bootstrap import BOOTSTRAP_SAMPLES, row_weights
 
 try:
     from sklearn import metrics
@@ -21,7 +21,7 @@ def score(
     probabilities: np.ndarray,
     thresholds: np.ndarray | float,
     names: Sequence[str],
-    resamples: int = SAMPLES,
+    bootstrap_samples: int = BOOTSTRAP_SAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Compute all metrics of a prediction.
@@ -32,7 +32,7 @@ def score(
         thresholds: Shape (labels,), or one value for all labels; a label is predicted if its probability is at least
             its threshold.
         names: Label names.
-        resamples: Number of bootstrap samples; 0 disables the intervals.
+        bootstrap_samples: Number of bootstrap samples; 0 disables the intervals.
         seed: Random seed of the bootstrap.
 
     Returns:
@@ -62,8 +62,8 @@ def score(
             value = function(truth[:, ranked], probabilities[:, ranked], average=average) if len(ranked) else np.nan
             results[f"{average}_{name}"] = float(value)
     results["per_label"] = _per_label(truth, predicted, probabilities, names)
-    if resamples:
-        averaged, per_label = _bootstrap(truth, predicted, probabilities, resamples, seed)
+    if bootstrap_samples:
+        averaged, per_label = _bootstrap(truth, predicted, probabilities, bootstrap_samples, seed)
         for name, values in averaged.items():
             low, high = np.nanpercentile(values, [2.5, 97.5])
             results[name] = {"value": results[name], "low": float(low), "high": float(high)}
@@ -93,11 +93,11 @@ def _per_label(
 
 
 def _bootstrap(
-    truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray, resamples: int, seed: int
+    truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray, bootstrap_samples: int, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Compute averaged metrics of shape (resamples,), and per-label metrics of shape (resamples, labels)."""
+    """Compute averaged metrics of shape (samples,), and per-label metrics of shape (samples, labels)."""
     rows = len(truth)
-    weights = row_weights(rows, resamples, seed)[1:]
+    weights = row_weights(rows, bootstrap_samples, seed)[1:]
     per_label, micro_f1 = weighted_metrics(truth, predicted, weights)
     columns = zip(truth.T, probabilities.T, strict=True)
     auc, precision = zip(*(weighted_ranking_metrics(*column, weights) for column in columns), strict=True)
@@ -119,26 +119,26 @@ def weighted_metrics(
     Args:
         truth: bool of shape (n, labels).
         predicted: bool of shape (n, labels).
-        weights: Count of each row in each sample: float32 of shape (resamples, n).
+        weights: Count of each row in each sample: float32 of shape (samples, n).
 
     Returns:
-        `precision`, `recall` and `f1`, each of shape (resamples, labels), and micro-F1, of shape (resamples,). Metrics
+        `precision`, `recall` and `f1`, each of shape (samples, labels), and micro-F1, of shape (samples,). Metrics
         are NaN where a sample has none of the label's positive rows, and 0 for a label without positive rows.
     """
     masks = (truth & predicted, predicted, truth)
-    hits, positive, actual = ((weights @ mask.astype(np.float32)).astype(np.float64) for mask in masks)
+    true_positives, positive, actual = ((weights @ mask.astype(np.float32)).astype(np.float64) for mask in masks)
     absent = (actual == 0) & truth.any(axis=0)
     per_label = {
-        "precision": hits / np.maximum(positive, 1),
-        "recall": hits / np.maximum(actual, 1),
-        "f1": 2 * hits / np.maximum(positive + actual, 1),
+        "precision": true_positives / np.maximum(positive, 1),
+        "recall": true_positives / np.maximum(actual, 1),
+        "f1": 2 * true_positives / np.maximum(positive + actual, 1),
     }
-    micro_f1 = 2 * hits.sum(axis=1) / np.maximum(positive.sum(axis=1) + actual.sum(axis=1), 1)
+    micro_f1 = 2 * true_positives.sum(axis=1) / np.maximum(positive.sum(axis=1) + actual.sum(axis=1), 1)
     return {metric: np.where(absent, np.nan, values) for metric, values in per_label.items()}, micro_f1
 
 
 def mean_over_labels(values: np.ndarray) -> np.ndarray:
-    """Average over labels, ignoring NaN: from shape (resamples, labels) to (resamples,); NaN if all labels are NaN."""
+    """Average over labels, ignoring NaN: from shape (samples, labels) to (samples,); NaN if all labels are NaN."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # mean of an empty slice: a sample without positive rows
         return np.asarray(np.nanmean(values, axis=1))
@@ -154,10 +154,10 @@ def weighted_ranking_metrics(
     Args:
         truth: bool of shape (n,).
         scores: Shape (n,).
-        weights: Shape (resamples, n).
+        weights: Shape (samples, n).
 
     Returns:
-        Two arrays of shape (resamples,); NaN where a sample has no positive rows (or, for ROC AUC, no negative rows).
+        Two arrays of shape (samples,); NaN where a sample has no positive rows (or, for ROC AUC, no negative rows).
     """
     order = np.argsort(-scores, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])  # rows with tied scores are one group

@@ -23,8 +23,8 @@ T = TypeVar("T")
 RepoType = Literal["model", "dataset", "space"]
 SpaceSdk = Literal["gradio", "static"]
 
-TRIES = 4
-LONGEST_WAIT = 300.0
+MAX_ATTEMPTS = 4
+MAX_WAIT_SECONDS = 300.0
 """Maximum pause in seconds: rate limits have windows of five minutes (https://huggingface.co/docs/hub/rate-limits)."""
 TRANSIENT = (408, 412, 429, 500, 502, 503, 504)
 """HTTP statuses of transient errors; 412 means that the repository has a new commit."""
@@ -51,31 +51,31 @@ class Upload:
     changed: bool
 
 
-def download(
+def download_model(
     repo_id: str,
     revision: str | None = None,
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
-    whole: bool = False,
+    all_files: bool = False,
 ) -> Path:
     """Download the files of a model repository to the Hub cache and return their folder.
 
     Args:
         repo_id: `namespace/name`.
         revision: Branch, tag or commit.
-        token: Hub token; by default, that of the environment or the login. False for none.
+        token: Hub token; by default, HF_TOKEN or the token saved by `hf auth login`. False sends no token.
         cache_dir: Cache folder; by default, that of huggingface_hub.
         local_files_only: Whether to use only cached files.
-        whole: Whether to download the whole model folder rather than only the files required for prediction.
+        all_files: Whether to download the whole model folder rather than only the files required for prediction.
 
     Raises:
         ModelError: The repository or revision does not exist, access is denied, the Hub cannot be reached and nothing
             is cached, or a file is missing.
         UsageError: The token is malformed.
     """
-    extra_patterns = (*KERAS_FILES, CARD_FILE, f"{TRAINING_FOLDER}/*") if whole else ()
-    folder = fetch(
+    extra_patterns = (*KERAS_FILES, CARD_FILE, f"{TRAINING_FOLDER}/*") if all_files else ()
+    folder = download_files(
         repo_id,
         [*PREDICTION_FILES, *extra_patterns],
         revision=revision,
@@ -90,7 +90,7 @@ def download(
     return folder
 
 
-def fetch(
+def download_files(
     repo_id: str,
     patterns: Iterable[str],
     repo_type: RepoType = "model",
@@ -116,7 +116,7 @@ def fetch(
         check_id(repo_id)
     except UsageError:
         raise error_class(f"{repo_id!r} is neither a local folder nor a Hub id (namespace/name)") from None
-    # When offline, do not create an HTTP client: it would validate the proxies of the environment.
+    # When offline, do not create an HTTP client: it would validate the proxy environment variables.
     offline = next(
         (
             reason
@@ -148,18 +148,18 @@ def fetch(
             return Path(snapshot() if offline else retry(snapshot))
         except hub_errors.GatedRepoError:
             raise error_class(
-                f"{location}: access is gated; request it on the model page and run: hf auth login"
+                f"{location}: access is gated; request access on the repository's page and run: hf auth login"
             ) from None
         except hub_errors.RepositoryNotFoundError:
             raise error_class(
-                f"no local folder {repo_id!r}, and no such repository on the Hub, or it is private; "
-                "check the name, or run: hf auth login"
+                f"{repo_id!r} is neither a local folder nor an accessible Hub repository; "
+                "check the name, or, if it is private, run: hf auth login"
             ) from None
         except hub_errors.LocalEntryNotFoundError as error:
             reason = offline or f"the Hub cannot be reached{_proxy_hint()}"
             if isinstance(error.__cause__, hub_errors.HfHubHTTPError):
                 reason = f"the Hub rejected the request (HTTP {error.__cause__.response.status_code})"
-            raise error_class(f"no local folder {repo_id!r}, {location} is not cached, and {reason}") from None
+            raise error_class(f"no local folder {repo_id!r}, and {location} is not cached: {reason}") from None
 
 
 def check_id(repo_id: str) -> None:
@@ -182,7 +182,7 @@ def upload(
     repo_id: str,
     *,
     message: str,
-    replace: Iterable[str] = (),
+    delete_patterns: Iterable[str] = (),
     repo_type: RepoType = "model",
     space_sdk: SpaceSdk = "gradio",
     private: bool | None = None,
@@ -200,13 +200,13 @@ def upload(
         folder: Folder to upload.
         repo_id: `namespace/name`, or only the name to use the namespace of the token's owner.
         message: Commit message.
-        replace: Patterns of repository files to delete if they are not in the folder.
+        delete_patterns: Patterns of repository files to delete if they are not in the folder.
         repo_type: `model`, `dataset` or `space`.
         space_sdk: What a new Space runs: `gradio`, or `static` for a page without a server.
         private: Whether a new repository is private; by default, as set in the account.
         revision: Branch, created if it does not exist, or `refs/pr/N` for an existing pull request.
         create_pr: Whether to open a pull request instead of committing to the branch.
-        token: Hub token; by default, that of the environment or the login.
+        token: Hub token; by default, HF_TOKEN or the token saved by `hf auth login`.
         prepare: Called with the client and the full repository id before the commit.
 
     Raises:
@@ -230,7 +230,11 @@ def upload(
         prepare(api, repo.repo_id)
         parent: Any = api.repo_info(**target, revision=revision)
         existing = [entry.rfilename for entry in parent.siblings or []]
-        stale = [name for name in existing if name not in names and any(fnmatch(name, pattern) for pattern in replace)]
+        stale = [
+            name
+            for name in existing
+            if name not in names and any(fnmatch(name, pattern) for pattern in delete_patterns)
+        ]
         additions = [CommitOperationAdd(name, folder / name) for name in names]
         first_parent.append(parent.sha)
         try:
@@ -258,24 +262,24 @@ def retry(call: Callable[[], T]) -> T:
     """Call a function, and retry after transient errors: after the time in `Retry-After`, or after 1, 2 and 4 seconds.
 
     Raises:
-        HubError: A proxy variable of the environment is invalid.
-        UsageError: The token of the environment is malformed.
+        HubError: A proxy environment variable is invalid.
+        UsageError: The token from the environment is malformed.
     """
     _check_proxies("the Hub cannot be reached", HubError)
-    for attempt in range(TRIES):
+    for attempt in range(MAX_ATTEMPTS):
         try:
             return call()
         except Exception as error:
             _check_header(error)
-            pause = _pause(error, attempt)
-            if pause is None or attempt == TRIES - 1:
+            pause = _retry_delay(error, attempt)
+            if pause is None or attempt == MAX_ATTEMPTS - 1:
                 raise
             logger.warning("Hub request failed (%s); retrying in %.0f s", _reason(error), pause)
             sleep(pause)
     raise AssertionError("unreachable")
 
 
-def _pause(error: BaseException, attempt: int) -> float | None:
+def _retry_delay(error: BaseException, attempt: int) -> float | None:
     """Return the seconds to wait before a retry; None for a permanent error."""
     error = _cause(error)
     response = getattr(error, "response", None)
@@ -286,7 +290,7 @@ def _pause(error: BaseException, attempt: int) -> float | None:
         window = re.search(r"\bt=(\d+)", response.headers.get("RateLimit", ""))  # the Hub's header with status 429
         if response.status_code == 429 and window:
             retry_after = str(int(window[1]) + 1)
-        return min(float(retry_after), LONGEST_WAIT) if retry_after.isdecimal() else 2.0**attempt
+        return min(float(retry_after), MAX_WAIT_SECONDS) if retry_after.isdecimal() else 2.0**attempt
     if type(error).__name__ in PERMANENT:
         return None
     return 2.0**attempt if is_transport_error(error) else None
@@ -318,7 +322,7 @@ def _check_proxies(location: str, error_class: type[EvenmoodError]) -> None:
 
 
 def _check_header(error: Exception) -> None:
-    """Raise `UsageError` if the token of the environment cannot be sent in a header."""
+    """Raise `UsageError` if the token from the environment cannot be sent in a header."""
     if isinstance(error, UnicodeError) or type(_cause(error)).__name__ == "LocalProtocolError":
         credentials.check_environment()
 
@@ -387,4 +391,4 @@ def _advice(error: BaseException) -> str:
         return "the repository is receiving other commits; retry later"
     if type(error).__name__ == "ConnectError":
         return f"the Hub cannot be reached{_proxy_hint()}; check the network"
-    return "retry later, or check the token"
+    return "retry later"

@@ -9,7 +9,7 @@ from evenmood.model import hub
 from evenmood.system.paths import expand_home
 
 SCHEME = "hf://"
-FORM = re.compile(r"hf://(datasets/)?([\w.-]+/[\w.-]+?)(?:@([^/@]+))?/(.+)")
+HUB_URL = re.compile(r"hf://(datasets/)?([\w.-]+/[\w.-]+?)(?:@([^/@]+))?/(.+)")
 
 
 class HubFile(NamedTuple):
@@ -21,19 +21,19 @@ class HubFile(NamedTuple):
     path: str
 
 
-def hub_file(name: str) -> HubFile:
+def parse_hub_url(name: str) -> HubFile:
     """Parse a Hub file URL.
 
     Raises:
         UsageError: The URL is malformed.
     """
-    match = FORM.fullmatch(name)
+    match = HUB_URL.fullmatch(name)
     if not match:
         raise UsageError(f"{name!r:.100} is not a Hub file; expected hf://datasets/OWNER/NAME/PATH")
     return HubFile("dataset" if match[1] else "model", match[2], match[3], match[4])
 
 
-def locate(name: str) -> Path:
+def local_path(name: str) -> Path:
     """Return the local path of a file, downloaded to the cache if `name` is a Hub file URL.
 
     Raises:
@@ -43,7 +43,7 @@ def locate(name: str) -> Path:
         return expand_home(name)
     from huggingface_hub import hf_hub_download
 
-    kind, repo_id, revision, path = hub_file(name)
+    kind, repo_id, revision, path = parse_hub_url(name)
     with hub.convert_errors(name, DataError):
         return Path(hub.retry(lambda: hf_hub_download(repo_id, path, repo_type=kind, revision=revision)))
 
@@ -57,7 +57,7 @@ def check_hub_file(option: str, name: str) -> None:
         )
     from huggingface_hub import HfApi
 
-    kind, repo_id, revision, path = hub_file(name)
+    kind, repo_id, revision, path = parse_hub_url(name)
     with hub.convert_errors(name, DataError):
         exists = hub.retry(lambda: HfApi().file_exists(repo_id, path, repo_type=kind, revision=revision))
     if not exists:

@@ -9,8 +9,8 @@ from tokenizers import Tokenizer
 
 from evenmood.errors import EvenmoodError, ModelError, UsageError
 from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, TOKENIZER_FILE, ModelInfo, parse_info, read_files
+from evenmood.onnx.backend_errors import is_backend_error, one_line
 from evenmood.onnx.encoder_check import check_encoder_tokenizer, check_operators
-from evenmood.onnx.foreign_errors import is_foreign, one_line
 from evenmood.onnx.graph_check import check_graph
 from evenmood.onnx.inference import BATCH_ROWS, TextTokenizer
 from evenmood.onnx.network import Network, open_session
@@ -26,7 +26,7 @@ MAX_BYTES = 1 << 31
 """Maximum memory of a batch of texts of maximum length, in bytes."""
 BUNDLED = {"fast": "default_model", "accurate": "accurate_model"}
 """Folder of each bundled model. The names cannot be Hub ids, which contain a slash."""
-LONGEST_ID = 96
+MAX_ID_CHARS = 96
 """Maximum length of a Hub id, in characters."""
 
 
@@ -117,7 +117,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """Load `tokenizer.json`, without truncation and padding.
 
     Raises:
-        ModelError: The file is missing, corrupt, or has components that evenmood does not use.
+        ModelError: The file is missing, corrupt, or has unsupported components.
     """
     content = read_files(folder, [TOKENIZER_FILE])[TOKENIZER_FILE]
     return _tokenizer(content, folder / TOKENIZER_FILE, check_components)
@@ -136,26 +136,26 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
         revision: Revision, which only a Hub id can have.
 
     Raises:
-        ModelError: The name is empty, too long, or a file, or the folder does not exist.
+        ModelError: The name is empty, too long or that of a file, or the folder does not exist.
         UsageError: The revision is empty, or the model is not on the Hub.
     """
     if model is None:
         if revision is not None:
-            raise UsageError(f"the default model has no revision {revision!r:.100}; name a model on the Hub")
+            raise UsageError(f"revision {revision!r:.100} requires a Hub id as model; the default model is bundled")
         return bundled_folder()
     if isinstance(model, str) and model in BUNDLED:
         if revision is not None:
-            raise UsageError(f"the bundled model {model!r} has no revision {revision!r:.100}; name a model on the Hub")
+            raise UsageError(f"revision {revision!r:.100} requires a Hub id as model; the model {model!r} is bundled")
         return bundled_folder(model)
     if isinstance(model, str) and not model.strip():
         raise ModelError(
-            f"{model!r:.40} is not an evenmood model folder; expected a folder, a Hub id, or no name for the default"
+            f"{model!r:.40} is not an evenmood model folder; expected fast, accurate, a folder or a Hub id"
         )
     try:
         folder = expand_home(model, ModelError)
         if folder.is_dir():
             if revision is not None:
-                raise UsageError(f"{folder} is a local folder, which has no revision {revision!r:.100}")
+                raise UsageError(f"revision {revision!r:.100} requires a Hub id as model; {folder} is a local folder")
             return folder
         if folder.is_file():
             raise ModelError(f"{folder} is a file; expected the model folder")
@@ -165,9 +165,9 @@ def local_folder(model: str | Path | None, revision: str | None) -> Path | None:
         raise ModelError(f"{str(model)!r:.100}: {error.strerror}; expected a folder or a Hub id") from None
     if isinstance(model, Path):
         raise ModelError(f"no folder {str(model)!r}")
-    if len(model) > LONGEST_ID:
+    if len(model) > MAX_ID_CHARS:
         raise ModelError(
-            f"{model!r:.100}… is neither a local folder nor a Hub id, which has at most {LONGEST_ID} characters"
+            f"{model!r:.100}… is neither a local folder nor a Hub id, which has at most {MAX_ID_CHARS} characters"
         )
     if revision is not None and not revision.strip():
         raise UsageError("the revision is empty; expected a branch, tag or commit, or no revision")
@@ -185,7 +185,7 @@ def _tokenizer(content: bytes, path: Path, check: Callable[[Tokenizer], None]) -
     except ModelError as error:
         raise ModelError(f"{path}: {error}; download or export the model again") from None
     except BaseException as error:
-        if not (is_foreign(error) or isinstance(error, UnicodeDecodeError)):
+        if not (is_backend_error(error) or isinstance(error, UnicodeDecodeError)):
             raise
         raise ModelError(f"{path}: not a tokenizer ({one_line(error)}); download or export the model again") from None
     for token, token_id in ((PAD, PAD_ID), (UNKNOWN, UNKNOWN_ID)):
@@ -211,12 +211,15 @@ def _check_interface(model: OnnxFile, info: ModelInfo) -> None:
 def _check_size(metadata: Mapping[str, str], tokenizer: Tokenizer) -> int:
     """Check the number of token ids in the metadata against the tokenizer, and return it.
 
-    Misspellings in the vocabulary share the id of their word.
+    Several words may share an id (misspellings), so the ids are counted, not the vocabulary entries.
     """
     rows = metadata.get(SIZE_KEY, "")
     size = int(rows) if rows.isdecimal() and len(rows) < 10 else 0
     if not size or tokenizer.id_to_token(size - 1) is None or tokenizer.id_to_token(size) is not None:
         actual = len(set(tokenizer.get_vocab().values()))
         recorded_size = size or f"{rows!a:.20}"
-        raise ModelError(f"exported for a vocabulary of {recorded_size} words, but {TOKENIZER_FILE} has {actual}")
+        raise ModelError(
+            f"exported for {recorded_size} token ids, but {TOKENIZER_FILE} has {actual}; "
+            "download or export the model again"
+        )
     return size

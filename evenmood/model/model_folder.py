@@ -14,7 +14,7 @@ from time import sleep
 from typing import Any, Literal
 
 from evenmood.errors import EvenmoodError, ModelError, UsageError
-from evenmood.labels import label_fault
+from evenmood.labels import label_problem
 
 ONNX_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
@@ -31,11 +31,12 @@ FORMAT_VERSION = 1
 Kind = Literal["bilstm", "encoder", "onnx"]
 KINDS = ("bilstm", "encoder")
 """Kinds of networks that a model folder can contain."""
-NOTE_START = "**The thresholds below were measured;"
-NOTE = re.compile(rf"\n{re.escape(NOTE_START)}.*\n")
-TRIES = 100
+NOTE_START = "**The metrics below were measured with the original thresholds;"
+NOTE = re.compile(rf"\n(?:{re.escape(NOTE_START)}|\*\*The thresholds below were measured;).*\n")
+"""A note in a card; saved cards may have the second, earlier form."""
+MAX_ATTEMPTS = 100
 """Maximum number of attempts to move a folder into place while other processes write to the same target."""
-PAUSE = 0.01
+RETRY_SECONDS = 0.01
 """Seconds between attempts while a folder is in use."""
 CARD_ID = "OWNER/MODEL"
 """Placeholder in the card of a model that is not on the Hub yet."""
@@ -49,12 +50,13 @@ class ModelInfo:
         labels: Label of each output column.
         thresholds: Decision threshold of each label, in [0, 1].
         max_length: Maximum length of a text or window, in tokens.
-        attention: Whether the network has attention weights for `explain`.
+        attention: Whether the network has attention weights; without them, `explain` works only for encoders
+            (leave-one-out).
         trained_from: Data, vectors and configuration of the training.
         metrics: Metrics by split, per label and averaged.
         format_version: Version of the format.
-        kind: `bilstm`, a network of `python -m train fit`; `encoder`, one of `python -m train encoder`; or `onnx`,
-            another program's export, which is not stored in this format.
+        kind: `bilstm`, trained with `python -m train fit`; `encoder`, trained with `python -m train encoder`; or
+            `onnx`, a model loaded with `from_onnx`, which is not stored in this format.
     """
 
     labels: tuple[str, ...]
@@ -116,13 +118,13 @@ def parse_info(data: bytes, path: Path) -> ModelInfo:
         raise ModelError(f"{path}: format_version is {_shown(version)}; expected a number from 1 to {FORMAT_VERSION}")
     if version > FORMAT_VERSION:
         raise ModelError(
-            f"{path}: format version {_shown(version)} is newer than this evenmood reads ({FORMAT_VERSION}); "
-            "upgrade with: pip install --upgrade evenmood"
+            f"{path}: format version {_shown(version)} is not supported by this version of evenmood "
+            f"(at most {FORMAT_VERSION}); upgrade with: pip install --upgrade evenmood"
         )
     labels = content.get("labels")
-    fault = label_fault(labels if isinstance(labels, list) else [])
-    if not isinstance(labels, list) or fault:
-        raise ModelError(f"{path}: {fault}")
+    problem = label_problem(labels if isinstance(labels, list) else [])
+    if not isinstance(labels, list) or problem:
+        raise ModelError(f"{path}: {problem}")
     thresholds = content.get("thresholds")
     if not isinstance(thresholds, dict):
         raise ModelError(f"{path}: thresholds must be an object that maps labels to numbers")
@@ -149,9 +151,9 @@ def parse_info(data: bytes, path: Path) -> ModelInfo:
         raise ModelError(f"{path}: trained_from must be an object")
     for key, value in trained_from.items():
         if not _printable(key) or (isinstance(value, str) and not _printable(value)):
-            raise ModelError(f"{path}: trained_from has {_shown(key)} with characters that are not printable")
-    if fault := _metrics_fault(metrics):
-        raise ModelError(f"{path}: {fault}")
+            raise ModelError(f"{path}: trained_from has {_shown(key)} with unprintable characters")
+    if problem := _metrics_problem(metrics):
+        raise ModelError(f"{path}: {problem}")
     return ModelInfo(
         labels=tuple(labels),
         thresholds={label: checked[label] for label in labels},
@@ -164,7 +166,7 @@ def parse_info(data: bytes, path: Path) -> ModelInfo:
     )
 
 
-def _metrics_fault(metrics: Any) -> str | None:
+def _metrics_problem(metrics: Any) -> str | None:
     """Describe what is wrong with `metrics`, which maps splits to numbers, numbers with intervals, or `per_label`."""
     if not isinstance(metrics, dict):
         return "metrics must be an object"
@@ -232,7 +234,7 @@ def format_metric(metric: Any) -> str:
     return f"{metric:.3f}"
 
 
-def missing(folder: Path, names: list[str]) -> str:
+def missing_files_message(folder: Path, names: list[str]) -> str:
     """Return an error message for a folder that lacks files."""
     return f"{folder}: not an evenmood model folder, missing files: {', '.join(names)}"
 
@@ -241,7 +243,7 @@ def check_files(folder: Path, names: Sequence[str] = PREDICTION_FILES) -> None:
     """Raise `ModelError` if a file is missing; by default, of those required for prediction."""
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
-        raise ModelError(missing(folder, absent))
+        raise ModelError(missing_files_message(folder, absent))
 
 
 def read_files(folder: Path, names: Sequence[str] = PREDICTION_FILES) -> dict[str, bytes]:
@@ -250,7 +252,7 @@ def read_files(folder: Path, names: Sequence[str] = PREDICTION_FILES) -> dict[st
     try:
         return {name: (folder / name).read_bytes() for name in names}
     except FileNotFoundError as error:  # removed in the meantime
-        raise ModelError(missing(folder, [Path(error.filename).name])) from None
+        raise ModelError(missing_files_message(folder, [Path(error.filename).name])) from None
 
 
 def copy_model(
@@ -291,14 +293,14 @@ def copy_model(
 
 
 def _with_note(card: str, old_thresholds: Mapping[str, float], new_thresholds: Mapping[str, float]) -> str:
-    """Add a note to a card on thresholds that differ from the measured ones, replacing an earlier note."""
+    """Add a note to a card on thresholds that differ from the original ones, replacing an earlier note."""
     note = NOTE.search(card)
     original = dict(re.findall(r"\b(\w++) [^\s(]++ \(was ([\d.e-]+)\)", note[0])) if note else {}
-    measured_thresholds = {label: float(original.get(label, value)) for label, value in old_thresholds.items()}
+    original_thresholds = {label: float(original.get(label, value)) for label, value in old_thresholds.items()}
     changes = [
-        f"{label} {new_thresholds[label]:g} (was {measured_thresholds[label]:g})"
+        f"{label} {new_thresholds[label]:g} (was {original_thresholds[label]:g})"
         for label in old_thresholds
-        if new_thresholds[label] != measured_thresholds[label]
+        if new_thresholds[label] != original_thresholds[label]
     ]
     card = NOTE.sub("", card)
     if not changes:
@@ -308,7 +310,7 @@ def _with_note(card: str, old_thresholds: Mapping[str, float], new_thresholds: M
     return f"{head}{heading}{title}\n\n{NOTE_START} changed since: {', '.join(changes)}.**\n{body}"
 
 
-def name_in_card(folder: Path, repo_id: str) -> None:
+def set_card_repo_id(folder: Path, repo_id: str) -> None:
     """Replace the repository named in the card with the one that the model is pushed to."""
     card = folder / CARD_FILE
     text = card.read_text(encoding="utf-8")
@@ -356,7 +358,7 @@ def atomic_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
 
 def _move(work_folder: Path, target: Path, overwrite: bool) -> None:
     """Replace a folder with another one; restore it if the move fails."""
-    for attempt in range(TRIES):
+    for attempt in range(MAX_ATTEMPTS):
         check_target(target, overwrite)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-old-", dir=target.parent) as temporary:
             old = Path(temporary) / "model"
@@ -366,9 +368,9 @@ def _move(work_folder: Path, target: Path, overwrite: bool) -> None:
                 except FileNotFoundError:
                     pass
                 except PermissionError:  # on Windows, also while another process reads one of its files
-                    if attempt == TRIES - 1:
+                    if attempt == MAX_ATTEMPTS - 1:
                         raise
-                    sleep(PAUSE)
+                    sleep(RETRY_SECONDS)
                     continue
             else:
                 with suppress(OSError):  # the folder does not exist, or another process wrote to it
@@ -379,7 +381,7 @@ def _move(work_folder: Path, target: Path, overwrite: bool) -> None:
                 occupied = error.errno in (errno.ENOTEMPTY, errno.EEXIST) or target.exists()
                 if old.exists() and not occupied:
                     old.rename(target)
-                if not occupied or attempt == TRIES - 1:
+                if not occupied or attempt == MAX_ATTEMPTS - 1:
                     raise
             else:
                 return

@@ -1,4 +1,4 @@
-"""Load other programs' ONNX exports: text classifiers in the layout that optimum writes."""
+"""Load ONNX text classifiers that were exported with optimum or another tool."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,11 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError, UsageError
-from evenmood.labels import label_fault
+from evenmood.labels import label_problem
 from evenmood.model import hub
 from evenmood.model.loading import LoadedModel
 from evenmood.model.model_folder import ModelInfo, check_thresholds
-from evenmood.onnx.foreign_errors import is_foreign, one_line
+from evenmood.onnx.backend_errors import is_backend_error, one_line
 from evenmood.onnx.network import Activation, Network, open_session
 from evenmood.onnx.onnx_files import check_self_contained
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
@@ -22,7 +22,7 @@ CONFIG_FILE, TOKENIZER_FILE = "config.json", "tokenizer.json"
 NETWORK_FILES = ("onnx/model.onnx", "model.onnx", "onnx/model_quantized.onnx", "model_quantized.onnx")
 """Paths used by optimum (https://huggingface.co/docs/optimum-onnx), in order of preference."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-LONGEST = 512
+MAX_TOKENS = 512
 """Maximum length in tokens: the limit of most encoders."""
 DEFAULT_THRESHOLD = 0.5
 
@@ -50,7 +50,7 @@ def find(
             raise ModelError(f"{folder}: not an ONNX export, missing files: {', '.join(missing)}")
         return folder, network_file
     for name in names:  # one at a time: each may have hundreds of megabytes
-        folder = hub.fetch(
+        folder = hub.download_files(
             str(model),
             [CONFIG_FILE, TOKENIZER_FILE, name],
             revision=revision,
@@ -71,7 +71,7 @@ def load_export(
     thresholds: Mapping[str, float] | float | None = None,
     max_length: int | None = None,
 ) -> LoadedModel:
-    """Load a text classifier exported by another program.
+    """Load a text classifier exported with another tool.
 
     Args:
         folder: Folder with `config.json`, `tokenizer.json` and the network.
@@ -139,7 +139,7 @@ def _tokenizer(path: Path) -> tuple[Tokenizer, int | None]:
         tokenizer.no_padding()
         tokenizer.encode("Does it work?")
     except BaseException as error:
-        if not (is_foreign(error) or isinstance(error, (OSError, UnicodeDecodeError))):
+        if not (is_backend_error(error) or isinstance(error, (OSError, UnicodeDecodeError))):
             raise
         raise ModelError(f"{path}: not a tokenizer ({one_line(error)}); download or export it again") from None
     return tokenizer, declared
@@ -155,8 +155,8 @@ def _labels(
         if not isinstance(by_id, dict) or any(str(number) not in by_id for number in range(len(by_id))):
             raise ModelError(f"{folder / CONFIG_FILE}: no id2label with a label for each output; pass labels=")
         names, where = [by_id[str(number)] for number in range(len(by_id))], f"{folder / CONFIG_FILE}"
-    if fault := label_fault(names):
-        raise (ModelError if labels is None else UsageError)(f"{where}: {fault}")
+    if problem := label_problem(names):
+        raise (ModelError if labels is None else UsageError)(f"{where}: {problem}")
     if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != len(names)):
         raise (ModelError if labels is None else UsageError)(
             f"{where}: {len(names)} labels do not match the network's output of shape {list(shape)}"
@@ -168,9 +168,9 @@ def _length(config: Mapping[str, Any], declared: int | None, max_length: int | N
     positions = config.get("max_position_embeddings")
     # RoBERTa's positions start at the padding id plus one.
     offset = 2 if config.get("model_type") in ("roberta", "xlm-roberta", "camembert") else 0
-    limit = positions - offset if isinstance(positions, int) and positions > offset else LONGEST
+    limit = positions - offset if isinstance(positions, int) and positions > offset else MAX_TOKENS
     if max_length is not None:
         if not 8 <= max_length <= limit:
             raise UsageError(f"max_length is {max_length}; expected 8 to {limit}")
         return max_length
-    return max(8, min(declared or LONGEST, limit, LONGEST))
+    return max(8, min(declared or MAX_TOKENS, limit, MAX_TOKENS))

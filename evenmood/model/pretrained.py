@@ -15,7 +15,7 @@ from evenmood.model.model_folder import ModelInfo
 from evenmood.system.paths import expand_home
 
 logger = logging.getLogger(__name__)
-SAVING = Lock()
+_SAVE_LOCK = Lock()
 """Lock for saving: a model may be saved to its own folder, which must not move while it is copied."""
 
 
@@ -39,17 +39,17 @@ class PretrainedModel:
         folder = expand_home(folder, ModelError)
         if not folder.is_dir():
             raise ModelError(f"no folder {str(folder)!r:.100}; for a Hub id, use EmotionClassifier.from_pretrained")
-        self._take(load_model(folder), folder)
+        self._set_model(load_model(folder), folder)
 
-    def _take(self, model: LoadedModel, folder: Path, file_name: str | None = None) -> None:
+    def _set_model(self, model: LoadedModel, folder: Path, file_name: str | None = None) -> None:
         self._folder = folder
-        self._file_name = file_name  # network file of another program's export
+        self._file_name = file_name  # network file of a model loaded with `from_onnx`
         self._loaded = model
         self._origin: Origin | None = None
         self._token: str | bool | None = None
         self._info = model.info
         self._thresholds = dict(self._info.thresholds)
-        self._encoder = model.tokenizer
+        self._tokenizer = model.tokenizer
 
     @classmethod
     def from_pretrained(
@@ -67,7 +67,7 @@ class PretrainedModel:
             model: `fast` or None for the bundled default; `accurate` for the other bundled model; a folder; or a Hub id
                 (`namespace/name`). Bundled names take precedence over folders, and folders over Hub ids.
             revision: Branch, tag or commit of the Hub repository.
-            token: Hub token; by default, that of the environment or the login. False for none.
+            token: Hub token; by default, HF_TOKEN or the token saved by `hf auth login`. False sends no token.
             cache_dir: Cache folder; by default, that of huggingface_hub.
             local_files_only: Whether to use only cached files.
 
@@ -79,7 +79,7 @@ class PretrainedModel:
         if folder:
             return cls(folder)
         model = str(model)
-        classifier = cls(hub.download(model, revision, token, cache_dir, local_files_only))
+        classifier = cls(hub.download_model(model, revision, token, cache_dir, local_files_only))
         commit = classifier.folder.name  # the Hub cache names a snapshot folder after its commit
         classifier._origin = Origin(model, commit, None if cache_dir is None else str(cache_dir))
         classifier._token = token
@@ -99,13 +99,13 @@ class PretrainedModel:
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
     ) -> Self:
-        """Load a text classifier exported by another program, in the layout of optimum.
+        """Load a text classifier exported with another tool, in the layout of optimum.
 
         The layout is `onnx/model.onnx`, `tokenizer.json` and `config.json` with `id2label`, as in
         `SamLowe/roberta-base-go_emotions-onnx`. The activation is sigmoid, or softmax if `config.json` has the problem
-        type `single_label_classification`. No remote code is run, nothing is unpickled, and the network may allocate at
-        most 4 GiB. Such a model supports prediction, leave-one-out explanations and threshold tuning; it cannot be
-        saved or pushed.
+        type `single_label_classification`. No remote code is run and nothing is unpickled; all such networks in a
+        process, including encoders, may together allocate at most 4 GiB. Such a model supports prediction,
+        leave-one-out explanations and threshold tuning; it cannot be saved or pushed.
 
         Args:
             model: Folder or Hub id.
@@ -115,7 +115,7 @@ class PretrainedModel:
                 most 512.
             file_name: Network file, such as `onnx/model_quantized.onnx`; by default, the first one that exists.
             revision: Branch, tag or commit of the Hub repository.
-            token: Hub token; by default, that of the environment or the login. False for none.
+            token: Hub token; by default, HF_TOKEN or the token saved by `hf auth login`. False sends no token.
             cache_dir: Cache folder; by default, that of huggingface_hub.
             local_files_only: Whether to use only cached files.
 
@@ -127,7 +127,7 @@ class PretrainedModel:
         source = local if local.is_dir() else model
         folder, name = onnx_export.find(source, file_name, revision, token, cache_dir, local_files_only)
         classifier = cls.__new__(cls)
-        classifier._take(onnx_export.load_export(folder, name, labels, thresholds, max_length), folder, name)
+        classifier._set_model(onnx_export.load_export(folder, name, labels, thresholds, max_length), folder, name)
         return classifier
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -171,7 +171,8 @@ class PretrainedModel:
         missing = [label for label in self.labels if label not in checked]
         if missing:
             raise UsageError(
-                f"thresholds: none for {', '.join(missing):.200}; expected all labels; set_thresholds changes some"
+                f"thresholds: missing {', '.join(missing):.200}; expected all labels; "
+                "to change only some, use set_thresholds"
             )
         self._thresholds = {label: checked[label] for label in self.labels}
 
@@ -197,13 +198,13 @@ class PretrainedModel:
 
         Raises:
             UsageError: The folder exists and is not empty, and `overwrite` is false.
-            ModelError: The model is another program's export.
+            ModelError: The model was loaded with `from_onnx`.
         """
-        self._check_own("saved")
+        self._check_native("saved")
         if not str(folder).strip():
             raise UsageError("the folder name is empty; expected a folder to save to")
         target = expand_home(folder, ModelError)
-        with SAVING, model_folder.atomic_folder(target, overwrite) as work_folder:
+        with _SAVE_LOCK, model_folder.atomic_folder(target, overwrite) as work_folder:
             if not self._copy(self._folder, work_folder):
                 logger.warning("%s now contains another model: saved without Keras files and card", self._folder)
         return target
@@ -232,21 +233,22 @@ class PretrainedModel:
             revision: Branch; created if it does not exist.
             commit_message: Commit message.
             create_pr: Whether to open a pull request instead of committing to the branch.
-            token: Hub token; by default, that of the environment or the login.
+            token: Hub token; by default, HF_TOKEN or the token saved by `hf auth login`.
 
         Returns:
             Repository, URL and commit of the upload.
 
         Raises:
-            ModelError: The folder lacks the card, or the Keras files of a model that Keras trained.
+            ModelError: The model was loaded with `from_onnx`, or the folder lacks the card, or the Keras files of a
+                model that Keras trained.
             HubError: Access is denied, the Hub cannot be reached, or it rejects the card.
         """
-        self._check_own("pushed")
+        self._check_native("pushed")
         source = self._folder
         if self._origin:
             download_token = token if self._token is None else self._token
-            source = hub.download(
-                self._origin.model, self._origin.commit, download_token, self._origin.cache_dir, whole=True
+            source = hub.download_model(
+                self._origin.model, self._origin.commit, download_token, self._origin.cache_dir, all_files=True
             )
         keras_files = model_folder.KERAS_FILES if self.info.kind == "bilstm" else ()
         model_folder.check_files(source, (*keras_files, model_folder.CARD_FILE))
@@ -258,18 +260,18 @@ class PretrainedModel:
                 work_folder,
                 repo_id,
                 message=commit_message,
-                replace=[f"{model_folder.TRAINING_FOLDER}/*"],
+                delete_patterns=[f"{model_folder.TRAINING_FOLDER}/*"],
                 private=private,
                 revision=revision,
                 create_pr=create_pr,
                 token=token,
-                prepare=lambda api, full_id: model_folder.name_in_card(work_folder, full_id),
+                prepare=lambda api, full_id: model_folder.set_card_repo_id(work_folder, full_id),
             )
 
-    def _check_own(self, action: str) -> None:
+    def _check_native(self, action: str) -> None:
         if self._file_name is not None:
             raise ModelError(
-                f"{self._folder}: another program's export cannot be {action} as an evenmood model; keep its folder "
+                f"{self._folder}: a model loaded with from_onnx cannot be {action}; keep its folder, "
                 "and pass thresholds= to from_onnx"
             )
 
@@ -294,5 +296,5 @@ def _rebuild(
 def _reopen(
     kind: type[PretrainedModel], folder: Path, file_name: str, labels: tuple[str, ...], thresholds: Any, length: int
 ) -> PretrainedModel:
-    """Load another program's export again."""
+    """Load a model with `from_onnx` again."""
     return kind.from_onnx(folder, file_name=file_name, labels=labels, thresholds=thresholds, max_length=length)

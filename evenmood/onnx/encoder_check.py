@@ -5,9 +5,9 @@ import json
 from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError
-from evenmood.onnx.protobuf import BYTES, Message, fields, not_ours
-from evenmood.onnx.tokenizer_check import steps
-from evenmood.text.normalization import LONGEST_WORD, UNKNOWN
+from evenmood.onnx.protobuf import BYTES, Message, fields, unsupported_model_error
+from evenmood.onnx.tokenizer_check import check_word_length, steps
+from evenmood.text.normalization import UNKNOWN
 
 MAX_BYTES = 64 << 20
 """Maximum size of `model.onnx` in bytes: several times that of the largest supported encoder."""
@@ -50,7 +50,7 @@ OPERATORS = (
 """Allowed operators: those of transformers and of `python -m train encoder`; none of them loops or calls a subgraph."""
 NORMALIZERS = ("BertNormalizer", "Replace")
 SPLITTERS = ("BertPreTokenizer", "Split")
-_MODEL, _GRAPH, _NODE = {7: "graph"}, {1: "node"}, {5: "attribute"}
+_GRAPH_FIELD, _NODE_FIELD = 7, 1
 _FUNCTIONS, _SUBGRAPHS = 25, (6, 11)
 
 
@@ -61,26 +61,26 @@ def check_operators(content: bytes) -> None:
         ModelError: The graph has any of these, or the file is too large.
     """
     if len(content) > MAX_BYTES:
-        raise ModelError(f"{len(content) / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are allowed")
+        raise ModelError(f"the file is {len(content) / 1e6:.0f} MB; expected at most {MAX_BYTES / 1e6:.0f} MB")
     for field, kind, begin, end in fields(content, 0, len(content)):
         if field == _FUNCTIONS:
-            raise not_ours("it has functions")
-        if field in _MODEL and kind == BYTES:
+            raise unsupported_model_error("it has functions")
+        if field == _GRAPH_FIELD and kind == BYTES:
             _check_nodes(content, begin, end)
 
 
 def _check_nodes(content: bytes, begin: int, end: int) -> None:
     for field, kind, start, stop in fields(content, begin, end):
-        if field not in _GRAPH or kind != BYTES:
+        if field != _NODE_FIELD or kind != BYTES:
             continue
         node = Message(content, start, stop, "an operator", dict.fromkeys((1, 2, 3, 4, 5, 6, 7), BYTES))
         domain = node.text(7)
         name = f"{domain}.{node.text(4)}" if domain not in ("", "ai.onnx") else node.text(4)
         if name not in OPERATORS:
-            raise not_ours(f"unexpected operator {name!a:.60}")
+            raise unsupported_model_error(f"unexpected operator {name!a:.60}")
         for span in node.spans(5):
             if any(inner in _SUBGRAPHS for inner, _, _, _ in fields(content, *span)):
-                raise not_ours(f"operator {name} has a subgraph")
+                raise unsupported_model_error(f"operator {name} has a subgraph")
 
 
 def check_encoder_tokenizer(tokenizer: Tokenizer) -> None:
@@ -94,15 +94,14 @@ def check_encoder_tokenizer(tokenizer: Tokenizer) -> None:
         raise ModelError(f"unexpected model {model}; expected WordPiece")
     if tokenizer.model.unk_token != UNKNOWN:
         raise ModelError(f"the unknown token is {tokenizer.model.unk_token!a:.40}; expected {UNKNOWN}")
-    if tokenizer.model.max_input_chars_per_word > LONGEST_WORD:
-        raise ModelError(f"words of more than {LONGEST_WORD} characters are allowed, which takes quadratic time")
+    check_word_length(tokenizer)
     if tokenizer.get_added_tokens_decoder():
         raise ModelError("unexpected added tokens")
     for step in steps(tokenizer.normalizer):
         if step["type"] not in NORMALIZERS:
             raise ModelError(f"unexpected normalizer {step['type']}")
         if step["type"] == "Replace" and step["content"]:
-            raise ModelError("the normalizer lengthens texts")
+            raise ModelError("a normalizer step can lengthen texts; expected none")
     for step in steps(tokenizer.pre_tokenizer):
         if step["type"] not in SPLITTERS:
             raise ModelError(f"unexpected pre-tokenizer {step['type']}")

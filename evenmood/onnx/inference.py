@@ -10,13 +10,13 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError
-from evenmood.onnx.foreign_errors import model_errors
+from evenmood.onnx.backend_errors import convert_model_errors
 from evenmood.onnx.network import Network
 from evenmood.prediction import WordWeight
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer
 from evenmood.text.normalization import PAD_ID, POOL_SIZE
-from evenmood.text.spans import words_read
+from evenmood.text.spans import word_spans
 from evenmood.text.windows import combine, window_spans
 
 CHUNK_ROWS = 8192
@@ -31,7 +31,7 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Read:
-    """Network output for texts, with the numbers of words and windows.
+    """Probabilities, word counts and window counts of n texts.
 
     Attributes:
         probabilities: float32 of shape (n, labels).
@@ -44,14 +44,14 @@ class Read:
     windows: np.ndarray
 
 
-def read_rows(
+def infer_rows(
     network: Network,
     tokenizer: TextTokenizer,
     texts: Sequence[str | None],
     columns: int,
     show_progress_bar: bool = False,
 ) -> Read:
-    """Predict like `read_texts`, but allow missing texts: None has probabilities of NaN, and 0 words and windows."""
+    """Predict like `infer_texts`, but allow missing texts: None has probabilities of NaN, and 0 words and windows."""
     if show_progress_bar:
         from tqdm.auto import tqdm
 
@@ -59,7 +59,7 @@ def read_rows(
         with tqdm(total=len(texts), unit=" texts", unit_scale=True) as bar:
             for start in range(0, max(len(texts), 1), CHUNK_ROWS):
                 part = texts[start : start + CHUNK_ROWS]
-                parts.append(read_rows(network, tokenizer, part, columns))
+                parts.append(infer_rows(network, tokenizer, part, columns))
                 bar.update(len(part))
         return Read(
             np.concatenate([part.probabilities for part in parts]),
@@ -67,30 +67,31 @@ def read_rows(
             np.concatenate([part.windows for part in parts]),
         )
     present = [text for text in texts if text is not None]
-    read = read_texts(network, tokenizer, present, columns)
+    inferred = infer_texts(network, tokenizer, present, columns)
     if len(present) == len(texts):
-        return read
+        return inferred
     rows = [row for row, text in enumerate(texts) if text is not None]
     result = Read(np.full((len(texts), columns), np.nan, np.float32), *np.zeros((2, len(texts)), np.int64))
-    result.probabilities[rows], result.words[rows], result.windows[rows] = read.probabilities, read.words, read.windows
+    result.probabilities[rows] = inferred.probabilities
+    result.words[rows], result.windows[rows] = inferred.words, inferred.windows
     return result
 
 
-def read_texts(network: Network, tokenizer: TextTokenizer, texts: Sequence[str], columns: int) -> Read:
+def infer_texts(network: Network, tokenizer: TextTokenizer, texts: Sequence[str], columns: int) -> Read:
     """Predict texts of any length; those longer than the maximum length are split into windows.
 
     Raises:
         ModelError: The tokenizer or the network fails, or a probability is NaN or infinite.
     """
-    with model_errors():
-        read = _read_texts(network, tokenizer, texts, columns)
-    if not np.isfinite(read.probabilities).all():
+    with convert_model_errors():
+        result = _infer_texts(network, tokenizer, texts, columns)
+    if not np.isfinite(result.probabilities).all():
         raise ModelError("the network returned NaN or infinite probabilities: its weights are corrupt")
-    return read
+    return result
 
 
-def _read_texts(network: Network, tokenizer: TextTokenizer, texts: Sequence[str], columns: int) -> Read:
-    first = _read_beginnings(network, tokenizer, texts, columns)
+def _infer_texts(network: Network, tokenizer: TextTokenizer, texts: Sequence[str], columns: int) -> Read:
+    first = _infer_truncated(network, tokenizer, texts, columns)
     long_texts = np.flatnonzero(first.windows > 1).tolist()
     if not long_texts:
         return first
@@ -99,14 +100,14 @@ def _read_texts(network: Network, tokenizer: TextTokenizer, texts: Sequence[str]
         spans = window_spans(texts[row], tokenizer.max_length, lambda parts: tokenizer.encode(parts).token_counts)
         parts += [texts[row][slice(*span)] for span in spans]
         first.windows[row] = len(spans)
-    probabilities = _read_beginnings(network, tokenizer, parts, columns).probabilities
+    probabilities = _infer_truncated(network, tokenizer, parts, columns).probabilities
     ends = np.cumsum(first.windows[long_texts])
     for row, start, end in zip(long_texts, [0, *ends], ends, strict=False):
         first.probabilities[row] = combine(probabilities[start:end])
     return first
 
 
-def _read_beginnings(network: Network, tokenizer: TextTokenizer, texts: Sequence[str], columns: int) -> Read:
+def _infer_truncated(network: Network, tokenizer: TextTokenizer, texts: Sequence[str], columns: int) -> Read:
     """Predict from the first `max_length` tokens of each text; `windows` is 2 if the text was truncated.
 
     Each batch runs on one core, which is faster than running one batch on several. Tokenization holds the GIL and would
@@ -148,9 +149,9 @@ def length_batches(ids: np.ndarray, pad_id: int = PAD_ID) -> list[Batch]:
     return batches[::-1]  # long texts first, so that all cores finish at about the same time
 
 
-def attended_words(network: Network, tokenizer: Tokenizer, text: str, max_length: int) -> list[WordWeight]:
-    """Compute the share of the network's attention of each word in a window."""
-    words, word_of, ids = words_read(tokenizer, text)
+def attention_by_word(network: Network, tokenizer: Tokenizer, text: str, max_length: int) -> list[WordWeight]:
+    """Compute each word's share of the network's attention in a window."""
+    words, word_of, ids = word_spans(tokenizer, text)
     if not words:
         return []
     ids = ids[:max_length]

@@ -15,7 +15,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
 from evenmood.errors import ModelError
-from evenmood.onnx.foreign_errors import one_line
+from evenmood.onnx.backend_errors import one_line
 from evenmood.text.normalization import PAD_ID
 
 Activation = Literal["sigmoid", "softmax"]

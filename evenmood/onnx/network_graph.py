@@ -1,7 +1,7 @@
-"""The graph of `model.onnx`, operator by operator: the only one that is exported and loaded.
+"""The graph of a BiLSTM's `model.onnx`, operator by operator; no other BiLSTM graph is exported or loaded.
 
-An arbitrary graph could use any amount of memory and time. Since only this graph is accepted, models from untrusted
-sources can be loaded.
+An arbitrary graph could use any amount of memory and time. Accepting only this graph makes it safe to load models from
+untrusted sources. (Encoders are checked by `encoder_check`.)
 
 Operators: https://onnx.ai/onnx/operators/
 """
@@ -67,7 +67,7 @@ class Sizes:
         embedding: Size of the embedding; 0 if embedding and convolution are folded into one table.
         attention: Units of the attention's hidden layer; 0 for temporal average pooling.
         bits: Bits per weight of the table: 32, 16 or 8.
-        signed: Whether a scale of batch normalization is negative.
+        has_negative_scale: Whether a scale of batch normalization is negative.
     """
 
     vocabulary: int
@@ -79,7 +79,7 @@ class Sizes:
     embedding: int
     attention: int
     bits: int
-    signed: bool
+    has_negative_scale: bool
 
     @property
     def floats_per_token(self) -> int:
@@ -118,7 +118,7 @@ class Graph:
         self.nodes.append(Node(operator, tuple(inputs), (output,), attributes))
         return output
 
-    def every(self, step: int, first: int, values: str, output: str) -> str:
+    def strided_slice(self, step: int, first: int, values: str, output: str) -> str:
         """Slice every `step`-th entry of the first axis."""
         return self.node("Slice", [values, *map(self.integers, (first, END, 0, step))], output)
 
@@ -135,9 +135,9 @@ def network_graph(sizes: Sizes) -> Graph:
     hidden = (_convolution if sizes.embedding else _lookup)(graph, sizes)  # (time, n, filters)
     biased = graph.node("Add", [hidden, graph.weight("conv_b", sizes.filters)], "conv_biased")
     hidden = graph.node("Relu", [biased], "conv_relu")
-    if sizes.signed:
+    if sizes.has_negative_scale:
         hidden = graph.node("Mul", [hidden, graph.weight("norm_sign", sizes.filters)], "norm")
-    parts = [graph.every(POOL_SIZE, first, hidden, f"pool_{first}") for first in range(POOL_SIZE)]
+    parts = [graph.strided_slice(POOL_SIZE, first, hidden, f"pool_{first}") for first in range(POOL_SIZE)]
     hidden = graph.node("Max", parts, "pooled")  # (steps, n, filters)
     mask, steps = _lengths(graph)
     hidden = _bilstm(graph, hidden, steps, sizes)  # (n, steps, 2 * units)
@@ -201,7 +201,7 @@ def _lengths(graph: Graph) -> tuple[str, str]:
     words = graph.node("ReduceSum", [real, graph.integers(0)], "word_count", keepdims=0)
     rounded_up = graph.node("Add", [words, graph.constant("pool_less_1", POOL_SIZE - 1, np.int32)], "word_count_up")
     steps = graph.node("Div", [rounded_up, graph.constant("pool_size", POOL_SIZE, np.int32)], "step_count")
-    first = graph.every(POOL_SIZE, 0, real, "step_is_real")  # padding is at the end: check a step's first token
+    first = graph.strided_slice(POOL_SIZE, 0, real, "step_is_real")  # padding is at the end: check a step's first token
     by_row = graph.node("Transpose", [first], "step_is_real_by_row", perm=(1, 0))
     return graph.node("Cast", [by_row], "step_mask", to=_FLOAT), steps
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from evenmood.errors import ModelError
 from evenmood.onnx.network_graph import Node, Tensor, Value
-from evenmood.onnx.protobuf import BYTES, VARINT, Message, corrupt_file_error, fields, not_ours
+from evenmood.onnx.protobuf import BYTES, VARINT, Message, corrupt_file_error, fields, unsupported_model_error
 
 _EXTERNAL_DATA = 13
 """Field `external_data` of TensorProto."""
@@ -32,7 +32,7 @@ _FIELDS: dict[str, dict[int, str]] = {
 MAX_FIELDS = 2_000_000
 """Maximum number of fields to check; a transformer of several hundred megabytes has about ten thousand."""
 _ORT_FORMAT = b"ORTM"
-"""Magic bytes, at offset 4, of onnxruntime's own format, which also supports external data."""
+"""Magic bytes, at offset 4, of onnxruntime's ORT format, which also supports external data."""
 
 
 def check_self_contained(content: bytes) -> None:
@@ -42,7 +42,7 @@ def check_self_contained(content: bytes) -> None:
         ModelError: The model has an external tensor, or is not an ONNX model.
     """
     if content[4:8] == _ORT_FORMAT:
-        raise ModelError("onnxruntime's own format; expected ONNX")
+        raise ModelError("the model is in ORT format; expected ONNX")
     pending, count = [("model", 0, len(content))], 0
     while pending:  # no recursion: a malicious file may be nested to any depth
         message, start, end = pending.pop()
@@ -50,7 +50,7 @@ def check_self_contained(content: bytes) -> None:
         for field, kind, begin, stop in fields(content, start, end):
             count += 1
             if count > MAX_FIELDS:
-                raise ModelError(f"more than {MAX_FIELDS:,} entries")
+                raise ModelError(f"the model has more than {MAX_FIELDS:,} fields")
             if message == "tensor" and (field == _EXTERNAL_DATA or (field == _DATA_LOCATION and begin)):
                 raise ModelError("external tensor data is not supported; re-export the model with all weights embedded")
             if kind == BYTES and field in nested:
@@ -105,10 +105,10 @@ def read_onnx(content: bytes) -> OnnxFile:
     graph = Message(content, *model.span(7), "the graph", dict.fromkeys((1, 2, 5, 10, 11, 12), BYTES))
     tensors = [_tensor(content, *span) for span in graph.spans(5)]
     if len(dict(tensors)) < len(tensors):
-        raise not_ours("two weights have the same name")
+        raise unsupported_model_error("two weights have the same name")
     operators = Message(content, *model.span(8), "the operator set", {1: BYTES, 2: VARINT})
     if operators.text(1):
-        raise not_ours(f"unknown operator set {operators.text(1)!r:.40}")
+        raise unsupported_model_error(f"unknown operator set {operators.text(1)!r:.40}")
     metadata = [Message(content, *span, "metadata", {1: BYTES, 2: BYTES}) for span in model.spans(14)]
     return OnnxFile(
         versions=(model.integer(1), operators.integer(2)),
@@ -123,7 +123,7 @@ def read_onnx(content: bytes) -> OnnxFile:
 def _node(content: bytes, begin: int, end: int) -> Node:
     node = Message(content, begin, end, "an operator", dict.fromkeys((1, 2, 3, 4, 5, 6, 7), BYTES))
     if node.text(7):
-        raise not_ours(f"operator in an unknown domain {node.text(7)!r:.40}")
+        raise unsupported_model_error(f"operator in an unknown domain {node.text(7)!r:.40}")
     attributes = dict(_attribute(content, *span) for span in node.spans(5))
     return Node(node.text(4), tuple(node.texts(1)), tuple(node.texts(2)), attributes)
 
@@ -138,7 +138,7 @@ def _attribute(content: bytes, begin: int, end: int) -> tuple[str, int | str | t
         return attribute.text(1), attribute.text(4)
     if kind == _INTS:
         return attribute.text(1), attribute.integers(8)
-    raise not_ours(f"attribute of type {kind}")
+    raise unsupported_model_error(f"attribute of type {kind}")
 
 
 def _tensor(content: bytes, begin: int, end: int) -> tuple[str, Tensor]:
@@ -147,7 +147,9 @@ def _tensor(content: bytes, begin: int, end: int) -> tuple[str, Tensor]:
     name, shape, dtype = tensor.text(8), tensor.integers(1), _DTYPES.get(tensor.integer(2))
     start, stop = tensor.span(9)
     if dtype is None or min(shape, default=0) < 0 or math.prod(shape) * np.dtype(dtype).itemsize != stop - start:
-        raise not_ours(f"weight {name!r:.40} has {stop - start} bytes, which do not match its type and shape")
+        raise unsupported_model_error(
+            f"weight {name!r:.40} has {stop - start} bytes, which do not match its type and shape"
+        )
     return name, Tensor(np.dtype(dtype), shape, content[start:stop] if stop - start <= 64 else None)
 
 

@@ -23,7 +23,7 @@ def corrupt_file_error() -> ModelError:
     return ModelError("corrupt or not an ONNX model")
 
 
-def not_ours(reason: str) -> ModelError:
+def unsupported_model_error(reason: str) -> ModelError:
     """Return an error for a model that evenmood did not export."""
     return ModelError(f"not exported by evenmood: {reason}; export the model again")
 
@@ -70,9 +70,9 @@ class Message:
         self._fields: dict[int, list[Field]] = {}
         for count, (field, kind, start, stop) in enumerate(fields(content, begin, end)):
             if expected.get(field) != kind:
-                raise not_ours(f"unexpected field {field} in {name}")
+                raise unsupported_model_error(f"unexpected field {field} in {name}")
             if count == MAX_FIELDS:
-                raise not_ours(f"more than {MAX_FIELDS} entries in {name}")
+                raise unsupported_model_error(f"more than {MAX_FIELDS} fields in {name}")
             self._fields.setdefault(field, []).append((kind, start, stop))
 
     def spans(self, field: int) -> list[tuple[int, int]]:
@@ -83,7 +83,7 @@ class Message:
         """Return the start and end of the value of a field; an empty span if it is missing."""
         spans = self.spans(field)
         if len(spans) > 1:  # protobuf would use the last one, or merge them
-            raise not_ours(f"field {field} appears twice in {self._name}")
+            raise unsupported_model_error(f"field {field} appears twice in {self._name}")
         return spans[0] if spans else (0, 0)
 
     def has(self, field: int) -> bool:

@@ -1,4 +1,4 @@
-"""Validate that a tokenizer has only the components that `fit_tokenizer` uses.
+"""Validate that the tokenizer of a BiLSTM has only components that `fit_tokenizer` has used.
 
 Other components of the `tokenizers` library may panic, never terminate, or expand a short text to any length.
 """
@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from evenmood.errors import ModelError
-from evenmood.text.normalization import LONGEST_WORD, UNKNOWN, normalizer
+from evenmood.text.normalization import MAX_WORD_CHARS, UNKNOWN, normalizer
 
 MODELS = ("WordLevel", "WordPiece")
 NORMALIZERS = ("Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Replace", "Strip", "StripAccents")
@@ -31,7 +31,7 @@ def check_content(content: bytes) -> None:
 
 
 def check_components(tokenizer: Tokenizer) -> None:
-    """Reject tokenizer components that no evenmood model has.
+    """Reject tokenizer components that no BiLSTM model has.
 
     Raises:
         ModelError: The tokenizer has such a component.
@@ -41,8 +41,7 @@ def check_components(tokenizer: Tokenizer) -> None:
         raise ModelError(f"unexpected model {model}; expected {' or '.join(MODELS)}")
     if tokenizer.model.unk_token != UNKNOWN:
         raise ModelError(f"the unknown token is {tokenizer.model.unk_token!a:.40}; expected {UNKNOWN}")
-    if getattr(tokenizer.model, "max_input_chars_per_word", 0) > LONGEST_WORD:
-        raise ModelError(f"words of more than {LONGEST_WORD} characters are allowed, which takes quadratic time")
+    check_word_length(tokenizer)
     if tokenizer.post_processor is not None or tokenizer.get_added_tokens_decoder():
         raise ModelError("unexpected post-processor or added tokens")
     own_steps = [json.dumps(step) for step in steps(normalizer(symbols=True))]
@@ -53,10 +52,19 @@ def check_components(tokenizer: Tokenizer) -> None:
         if step["type"] == "Replace" and step["content"] and json.dumps(step) not in own_steps:
             insertions += 1
             if len(step["content"]) > 1 or insertions > MAX_INSERTIONS:
-                raise ModelError("the normalizer lengthens texts")
+                raise ModelError("a normalizer step can lengthen texts; expected none")
     for step in steps(tokenizer.pre_tokenizer):
         if step["type"] not in SPLITTERS:
             raise ModelError(f"unexpected pre-tokenizer {step['type']}")
+
+
+def check_word_length(tokenizer: Tokenizer) -> None:
+    """Raise `ModelError` if a tokenizer accepts words so long that splitting them into pieces is slow."""
+    limit = getattr(tokenizer.model, "max_input_chars_per_word", 0)
+    if limit > MAX_WORD_CHARS:
+        raise ModelError(
+            f"max_input_chars_per_word is {limit}; expected at most {MAX_WORD_CHARS}, since the time is quadratic in it"
+        )
 
 
 def steps(component: Any) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from html import escape as html_escape
 
 import numpy as np
 
-from evenmood.text.normalization import encodable
+from evenmood.text.normalization import replace_surrogates
 
 PATTERNS = """<svg class="patterns" width="0" height="0" aria-hidden="true" focusable="false"><defs>
 <pattern id="negative" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
@@ -31,7 +31,7 @@ _SMOOTHING = (1, 2, 3, 2, 1)
 
 def escape(text: object) -> str:
     """Escape text for HTML, replacing control characters and lone surrogates with U+FFFD."""
-    return html_escape(encodable(_CONTROLS.sub("\ufffd", str(text))))
+    return html_escape(replace_surrogates(_CONTROLS.sub("\ufffd", str(text))))
 
 
 def fill(name: str) -> str:
@@ -89,7 +89,7 @@ def difference(value: float, low: float, high: float, largest: float) -> str:
     )
 
 
-def beside_chance(texts: float, expected: float, largest: float) -> str:
+def observed_and_expected(texts: float, expected: float, largest: float) -> str:
     """Draw a bar of an observed count, with a mark at the count expected by chance."""
     scale = 100 / largest if largest else 0
     return (
@@ -121,10 +121,10 @@ class Line:
 def smooth(kind: str, counts: np.ndarray, totals: np.ndarray) -> Line:
     """Compute the moving average of the share per period, weighted by the number of texts."""
     weights = np.array(_SMOOTHING if len(counts) >= 2 * len(_SMOOTHING) else (1,), float)
-    texts = _around(totals, weights)
+    texts = _weighted_sum(totals, weights)
     divisor = np.maximum(texts, 1e-9)
-    shares = np.where(texts > 0, _around(counts, weights) / divisor, np.nan)
-    effective = np.where(texts > 0, divisor**2 / np.maximum(_around(totals, weights**2), 1e-9), 1)
+    shares = np.where(texts > 0, _weighted_sum(counts, weights) / divisor, np.nan)
+    effective = np.where(texts > 0, divisor**2 / np.maximum(_weighted_sum(totals, weights**2), 1e-9), 1)
     # Wilson interval with Kish's effective sample size, because periods are weighted.
     z = 1.96
     center = (shares + z * z / effective / 2) / (1 + z * z / effective)
@@ -134,13 +134,13 @@ def smooth(kind: str, counts: np.ndarray, totals: np.ndarray) -> Line:
     return Line(kind, shares, np.clip(center - half_width, 0, 1), np.clip(center + half_width, 0, 1), raw)
 
 
-def _around(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _weighted_sum(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     reach = len(weights) // 2
     summed: np.ndarray = np.convolve(values, weights, "full")[reach : reach + len(values)]
     return summed
 
 
-def over_time(lines: Sequence[Line], largest: float, height: int, grid: Sequence[float]) -> str:
+def line_chart(lines: Sequence[Line], largest: float, height: int, grid: Sequence[float]) -> str:
     """Draw a line chart over time, with confidence bands and horizontal grid lines."""
     shapes = []
     for line in lines:

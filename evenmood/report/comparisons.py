@@ -6,17 +6,17 @@ from evenmood.report import charts
 from evenmood.report.charts import escape
 from evenmood.report.counts import MAX_GROUPS, MOODS, NEUTRAL
 from evenmood.report.sections import section, table
-from evenmood.report.statistics import SHOWN_GROUPS, SMALLEST_GROUP, Contrast, Group, Statistics
+from evenmood.report.statistics import MIN_GROUP_TEXTS, SHOWN_GROUPS, Contrast, Group, Statistics
 from evenmood.report.wording import (
     MOOD_NAMES,
     OTHER_VALUES,
     SENTIMENT_NAMES,
     UNNAMED,
-    amount,
+    comparative,
+    format_texts,
     percent,
     period_name,
     points,
-    texts_of,
     with_interval,
 )
 
@@ -27,24 +27,24 @@ SMALL_CHARTS = 6
 
 def over_time(statistics: Statistics) -> str:
     """Render the section on emotions over time."""
-    undated = f" {texts_of(statistics.undated)} have no valid date." if statistics.undated else ""
-    form = f" Dates are read as {escape(statistics.date_form)}." if statistics.date_form else ""
-    if statistics.date_form_ambiguous:
-        form += " Day and month are ambiguous: set the format with <code>--time-format</code>."
+    undated = f" {format_texts(statistics.undated)} have no valid date." if statistics.undated else ""
+    date_note = f" Dates are read as {escape(statistics.date_format)}." if statistics.date_format else ""
+    if statistics.date_format_ambiguous:
+        date_note += " Day and month are ambiguous: set the format with <code>--time-format</code>."
     timeline = statistics.timeline
     if timeline is None:
         problem = "All dates fall into one period" if statistics.dated else "No text has a valid date"
-        return section("time", "Over time", f"{problem}, so nothing can be shown over time.{undated}{form}")
+        return section("time", "Over time", f"{problem}, so nothing can be shown over time.{undated}{date_note}")
     values = np.array([period.counts for period in timeline.periods], float)
     column = {name: index for index, name in enumerate(statistics.measures, 1)}
-    texts, feeling = values[:, 0], values[:, column["emotion"]]
+    texts, with_emotion = values[:, 0], values[:, column["emotion"]]
     names = [period_name(period.start, timeline.unit) for period in timeline.periods]
     sentiments = [name for name in statistics.sentiments if name != NEUTRAL]
-    lines = {name: charts.smooth(name, values[:, column[f"group:{name}"]], feeling) for name in sentiments}
+    lines = {name: charts.smooth(name, values[:, column[f"group:{name}"]], with_emotion) for name in sentiments}
     present = [emotion for emotion in statistics.emotions if emotion.label != NEUTRAL and emotion.share.count]
     most_frequent = sorted(present, key=lambda emotion: -emotion.share.count)[:SMALL_CHARTS]
     small = {
-        emotion.label: charts.smooth(emotion.sentiment, values[:, column[emotion.label]], feeling)
+        emotion.label: charts.smooth(emotion.sentiment, values[:, column[emotion.label]], with_emotion)
         for sentiment in statistics.sentiments
         for emotion in most_frequent
         if emotion.sentiment == sentiment
@@ -68,8 +68,8 @@ def over_time(statistics: Statistics) -> str:
             name,
             f"{int(texts[index]):,}",
             *(
-                percent(values[index, column.get(f"group:{key}", column.get(key, 0))] / feeling[index])
-                if feeling[index]
+                percent(values[index, column.get(f"group:{key}", column.get(key, 0))] / with_emotion[index])
+                if with_emotion[index]
                 else "–"
                 for key in shown_names
             ),
@@ -78,13 +78,13 @@ def over_time(statistics: Statistics) -> str:
         for index, name in enumerate(names)
     ]
     outlying = (
-        f" {texts_of(timeline.left_out)} dated far before or after all others are not shown."
-        if timeline.left_out
+        f" {format_texts(timeline.outliers)} dated far before or after all others are not shown."
+        if timeline.outliers
         else ""
     )
     lead = (
         f"Share of each emotion among the texts with an emotion, by {timeline.unit}; neutral is shown separately. "
-        f"Lines are moving averages, bands are 95% intervals, dots are single periods.{outlying}{undated}{form}"
+        f"Lines are moving averages, bands are 95% intervals, dots are single periods.{outlying}{undated}{date_note}"
     )
     changes = "".join(
         f"<li><b>{escape(change.what)}</b> {points(change.change.difference)} points "
@@ -136,14 +136,16 @@ def _chart(
         for line in lines
     )
     latest = (
-        f'<span class="keys">{keys}</span>' if legend else f'<span class="range">now {percent(_last(lines[0]))}</span>'
+        f'<span class="keys">{keys}</span>'
+        if legend
+        else f'<span class="range">latest {percent(_last(lines[0]))}</span>'
     )
     grid = (0.0, largest / 2, largest)
     marks = "".join(f"<span>{percent(value)}</span>" for value in reversed(grid))
     return (
         f'<div class="chart{" apart" if apart else ""}"><h3>{escape(title)} {latest}</h3>'
         f'<div class="plot"><div class="axis" aria-hidden="true">{marks}</div>'
-        f"{charts.over_time(lines, largest, height, grid)}</div>{_ends(names)}</div>"
+        f"{charts.line_chart(lines, largest, height, grid)}</div>{_ends(names)}</div>"
     )
 
 
@@ -173,7 +175,7 @@ def groups(statistics: Statistics, column: str) -> str:
         )
     lead = (
         f"Moods of the texts of each <i>{name}</i>, and how it differs from all other texts.{limit_note} "
-        f"Groups of fewer than {SMALLEST_GROUP} texts are not compared."
+        f"Groups of fewer than {MIN_GROUP_TEXTS} texts are not compared."
     )
     shown_contrasts = statistics.contrasts[:SHOWN_CONTRASTS]
     largest = max(
@@ -218,14 +220,14 @@ def _group_row(group: Group) -> str:
     parts = [(mood, group.moods[mood].share) for mood in MOODS]
     return (
         f'<li><span class="name">{escape(_group_name(group))}</span>{charts.stacked(parts, 22)}'
-        f'<span class="value">{texts_of(group.texts)}</span></li>'
+        f'<span class="value">{format_texts(group.texts)}</span></li>'
     )
 
 
 def _contrast_row(contrast: Contrast, largest: float) -> str:
     change = contrast.difference
     return (
-        f'<li><span class="who"><b>{escape(contrast.group)}</b> {amount(contrast)} {escape(contrast.what)}</span>'
+        f'<li><span class="who"><b>{escape(contrast.group)}</b> {comparative(contrast)} {escape(contrast.what)}</span>'
         f"{charts.difference(change.difference, change.low, change.high, largest)}"
         f'<span class="value">{points(change.difference)}</span><span class="range">'
         f"{percent(contrast.inside.share)} here, {percent(contrast.outside.share)} elsewhere</span></li>"

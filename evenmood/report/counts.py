@@ -12,15 +12,15 @@ from evenmood.report.dates import DateReader
 from evenmood.report.examples import BestTexts
 from evenmood.report.periods import TimeCounts
 
-NEAR = 0.05
+NEAR_MARGIN = 0.05
 """Maximum distance from the threshold for a probability to count as near it."""
 MAX_GROUPS = 1000
 """Maximum number of groups counted separately; later ones are counted together."""
-LONGEST_GROUP = 80
+MAX_GROUP_CHARS = 80
 """Maximum length of a group name, in characters."""
-TYPICAL = 3
+EXAMPLES_PER_EMOTION = 3
 """Number of typical and of mixed example texts per emotion."""
-UNSURE = 6
+UNCERTAIN_EXAMPLES = 6
 """Number of example texts with the least certain predictions."""
 NEUTRAL = "neutral"
 MOODS = ("positive", "mixed", "negative", "ambiguous", NEUTRAL, "none")
@@ -54,7 +54,7 @@ class StreamCounts:
 
     Attributes:
         labels: Label of each column of the probabilities.
-        measures: Names of the binary measures counted for each answered text: labels, sentiment groups (`group:…`),
+        measures: Names of the binary measures counted for each predicted text: labels, sentiment groups (`group:…`),
             `emotion` (any label but neutral) and moods (`mood:…`).
         totals: Number of texts per measure: shape (measures,).
         pairs: Number of texts with both labels: shape (labels, labels).
@@ -79,7 +79,7 @@ class StreamCounts:
         }
         self.measures = (*self.labels, *(f"group:{name}" for name in self.sentiments), "emotion")
         self.measures += tuple(f"mood:{mood}" for mood in MOODS)
-        self.rows = self.answered = self.long_texts = self.several = self.near_texts = 0
+        self.rows = self.texts = self.long_texts = self.multiple_emotions = self.near_texts = 0
         self.totals = np.zeros(len(self.measures), np.int64)
         self.near = np.zeros(len(labels), np.int64)
         self.lower, self.higher = np.zeros((2, len(labels)), np.int64)
@@ -89,10 +89,10 @@ class StreamCounts:
         self.dated = self.undated = 0
         self.by_time = TimeCounts()
         self.by_group: dict[str, np.ndarray] = {}
-        self.uncounted_groups = np.zeros(len(self.measures) + 1, np.int64)
-        self.typical = [BestTexts(TYPICAL) for _ in labels]
-        self.mixed = [BestTexts(TYPICAL) for _ in labels]
-        self.unsure = BestTexts(UNSURE)
+        self.other_groups = np.zeros(len(self.measures) + 1, np.int64)
+        self.typical = [BestTexts(EXAMPLES_PER_EMOTION) for _ in labels]
+        self.mixed = [BestTexts(EXAMPLES_PER_EMOTION) for _ in labels]
+        self.unsure = BestTexts(UNCERTAIN_EXAMPLES)
 
     def add(self, batch: ScoredTexts) -> None:
         """Count a batch."""
@@ -104,10 +104,10 @@ class StreamCounts:
             self.long_texts += int((np.asarray(batch.windows)[present] > 1).sum())
         predicted = probabilities >= self.thresholds
         measures = self._measure(predicted)
-        self.answered += len(texts)
+        self.texts += len(texts)
         self.totals += measures.sum(axis=0)
         emotions = predicted[:, [column for column, label in enumerate(self.labels) if label != NEUTRAL]]
-        self.several += int((emotions.sum(axis=1) > 1).sum())
+        self.multiple_emotions += int((emotions.sum(axis=1) > 1).sum())
         self._count_uncertain(probabilities)
         multi_hot = predicted.astype(np.int64)
         self.pairs += multi_hot.T @ multi_hot
@@ -127,30 +127,30 @@ class StreamCounts:
         has = {group: predicted[:, columns].any(axis=1) for group, columns in self._columns.items()}
         positive, negative = has["positive"], has["negative"]
         neither = ~(positive | negative)
-        feeling = has["ambiguous"] | has[OTHER]
+        ambiguous_or_other = has["ambiguous"] | has[OTHER]
         moods = {
             "positive": positive & ~negative,
             "mixed": positive & negative,
             "negative": negative & ~positive,
-            "ambiguous": neither & feeling,
-            NEUTRAL: neither & ~feeling & has[NEUTRAL],
+            "ambiguous": neither & ambiguous_or_other,
+            NEUTRAL: neither & ~ambiguous_or_other & has[NEUTRAL],
             "none": ~predicted.any(axis=1),
         }
-        emotion = positive | negative | feeling
+        emotion = positive | negative | ambiguous_or_other
         sentiments = [has[name] for name in self.sentiments]
         columns = np.column_stack([*sentiments, emotion, *(moods[mood] for mood in MOODS)])
         return np.concatenate([predicted, columns], axis=1).astype(np.int64)
 
     def _count_uncertain(self, probabilities: np.ndarray) -> None:
-        near = np.abs(probabilities - self.thresholds) < NEAR
+        near = np.abs(probabilities - self.thresholds) < NEAR_MARGIN
         self.near += near.sum(axis=0)
         self.near_texts += int(near.any(axis=1).sum())
-        self.lower += (probabilities >= self.thresholds - np.float32(NEAR)).sum(axis=0)
-        self.higher += (probabilities >= self.thresholds + np.float32(NEAR)).sum(axis=0)
+        self.lower += (probabilities >= self.thresholds - np.float32(NEAR_MARGIN)).sum(axis=0)
+        self.higher += (probabilities >= self.thresholds + np.float32(NEAR_MARGIN)).sum(axis=0)
 
     def _count_groups(self, names: Sequence[str], measures: np.ndarray) -> None:
         unique_names, group_indices = np.unique(np.array(names, dtype=object), return_inverse=True)
-        sums = np.zeros((len(unique_names), len(self.uncounted_groups)), np.int64)
+        sums = np.zeros((len(unique_names), len(self.other_groups)), np.int64)
         np.add.at(sums, group_indices, np.insert(measures, 0, 1, axis=1))
         for name, counts in zip(unique_names.tolist(), sums, strict=True):
             if name in self.by_group:
@@ -158,7 +158,7 @@ class StreamCounts:
             elif len(self.by_group) < MAX_GROUPS:
                 self.by_group[name] = counts
             else:
-                self.uncounted_groups += counts
+                self.other_groups += counts
 
     def _collect_examples(self, texts: Sequence[str | None], probabilities: np.ndarray, predicted: np.ndarray) -> None:
         if not texts:
@@ -190,6 +190,6 @@ class StreamCounts:
 
 
 def group_name(value: Any) -> str:
-    """Return the name of a group, truncated to `LONGEST_GROUP` characters; empty for a missing value."""
+    """Return the name of a group, truncated to `MAX_GROUP_CHARS` characters; empty for a missing value."""
     name = "" if is_missing(value) else " ".join(str(value).split())
-    return name if len(name) <= LONGEST_GROUP else f"{name[: LONGEST_GROUP - 1]}…"
+    return name if len(name) <= MAX_GROUP_CHARS else f"{name[: MAX_GROUP_CHARS - 1]}…"

@@ -10,7 +10,7 @@ from typing import Any
 from evenmood.errors import UsageError
 from evenmood.inputs import is_missing
 
-_CLOCKS = (
+_TIME_FORMATS = (
     "",
     " %H:%M",
     " %H:%M:%S",
@@ -21,7 +21,7 @@ _CLOCKS = (
     ", %I:%M %p",
     ", %I:%M:%S %p",
 )
-_DAYS = {
+_DATE_FORMATS = {
     "%Y/%m/%d": "year/month/day",
     "%m/%d/%Y": "month/day/year",
     "%d/%m/%Y": "day/month/year",
@@ -40,13 +40,13 @@ _DAYS = {
     "%Y-%m": "year-month",
     "%Y": "year",
 }
-_WHOLE = {
+_DATETIME_FORMATS = {
     "%a %b %d %H:%M:%S %z %Y": "day, month, time and year",
     "%a, %d %b %Y %H:%M:%S %z": "as in e-mail",
 }
 _DIGITS = re.compile(r"\d+(\.\d+)?")
 ISO, EPOCH = "ISO 8601", "seconds or milliseconds since 1970"
-_TWINS = {
+_SWAPPED_FORMATS = {
     "month/day/year": "day/month/year",
     "month-day-year": "day-month-year",
 }
@@ -58,7 +58,7 @@ class DateReader:
     """Parses dates; the format is detected from the first batch with dates.
 
     Attributes:
-        form: Description of the format, or `time_format`; None until a date has been read.
+        format_name: Description of the format, or `time_format`; None until a date has been read.
         ambiguous: Whether all dates of the first batch are also valid with day and month swapped.
     """
 
@@ -68,7 +68,7 @@ class DateReader:
         Raises:
             UsageError: The format is invalid.
         """
-        self.form, self.ambiguous = time_format, False
+        self.format_name, self.ambiguous = time_format, False
         self._parse = _by_format(check_format(time_format)) if time_format else None
 
     def read(self, values: Sequence[Any]) -> list[datetime | None]:
@@ -89,8 +89,8 @@ class DateReader:
             count = sum(parse(cell) is not None for cell in cells)
             valid_cells[name] = max(count, valid_cells.get(name, 0))
             if count > best:
-                best, self.form, self._parse = count, name, parse
-        self.ambiguous = bool(best) and valid_cells.get(_TWINS.get(self.form or "", "")) == best
+                best, self.format_name, self._parse = count, name, parse
+        self.ambiguous = bool(best) and valid_cells.get(_SWAPPED_FORMATS.get(self.format_name or "", "")) == best
 
 
 def check_format(text: str) -> str:
@@ -111,17 +111,17 @@ Parse = Callable[[str], datetime | None]
 
 def _parsers() -> list[tuple[str, Parse]]:
     """Return the name and parser of each format, in order of preference."""
-    forms = [(name, day + clock) for day, name in _DAYS.items() for clock in _CLOCKS] + [
-        (name, form) for form, name in _WHOLE.items()
+    patterns = [(name, day + clock) for day, name in _DATE_FORMATS.items() for clock in _TIME_FORMATS] + [
+        (name, pattern) for pattern, name in _DATETIME_FORMATS.items()
     ]
-    return [(ISO, _iso), (EPOCH, _epoch), *((name, _by_format(form)) for name, form in forms)]
+    return [(ISO, _iso), (EPOCH, _epoch), *((name, _by_format(pattern)) for name, pattern in patterns)]
 
 
-def _by_format(form: str) -> Parse:
+def _by_format(pattern: str) -> Parse:
     @lru_cache(4096)
     def parse(cell: str) -> datetime | None:
         try:
-            return _as_utc(datetime.strptime(cell, form))
+            return _as_utc(datetime.strptime(cell, pattern))
         except ValueError:
             return None
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-LONGEST = 320
+MAX_EXAMPLE_CHARS = 320
 """Maximum length of an example, in characters."""
 
 
@@ -15,7 +15,7 @@ class Example:
     """An example text and its predicted labels.
 
     Attributes:
-        text: The text, truncated to `LONGEST` characters.
+        text: The text, truncated to `MAX_EXAMPLE_CHARS` characters.
         labels: Labels and probabilities, most probable first.
         score: Score for which the text was selected.
     """
@@ -67,9 +67,9 @@ class BestTexts:
 
 def _shorten(text: str) -> str:
     """Collapse whitespace and truncate a text, preferably at a space."""
-    words = " ".join(text[: 4 * LONGEST].split())
-    if len(words) <= LONGEST and len(text) <= 4 * LONGEST:
+    words = " ".join(text[: 4 * MAX_EXAMPLE_CHARS].split())
+    if len(words) <= MAX_EXAMPLE_CHARS and len(text) <= 4 * MAX_EXAMPLE_CHARS:
         return words
-    beginning = words[:LONGEST]
+    beginning = words[:MAX_EXAMPLE_CHARS]
     head, space, _ = beginning.rpartition(" ")
-    return f"{head if space and len(head) > LONGEST // 2 else beginning}…"
+    return f"{head if space and len(head) > MAX_EXAMPLE_CHARS // 2 else beginning}…"

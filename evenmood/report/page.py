@@ -11,18 +11,18 @@ from typing import Any
 from evenmood.report import charts
 from evenmood.report.charts import escape
 from evenmood.report.comparisons import groups, over_time
-from evenmood.report.counts import NEAR, NEUTRAL
-from evenmood.report.examples import LONGEST, Example
-from evenmood.report.sections import doubts, emotions, mood_bar, section, table, together
+from evenmood.report.counts import NEAR_MARGIN, NEUTRAL
+from evenmood.report.examples import MAX_EXAMPLE_CHARS, Example
+from evenmood.report.sections import co_occurrence, emotions, mood_bar, section, table, uncertain_predictions
 from evenmood.report.statistics import Emotion, Statistics
-from evenmood.report.wording import findings, percent, period_name, summary, texts_of, verdict
+from evenmood.report.wording import findings, format_texts, percent, period_name, summary, verdict
 
 OPEN_EMOTIONS = 6
 """Number of emotions whose example texts are expanded."""
 
 
 @dataclass(frozen=True)
-class About:
+class ReportMetadata:
     """Metadata shown on the page.
 
     Attributes:
@@ -46,19 +46,19 @@ class About:
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
-def page(statistics: Statistics, about: About) -> str:
+def page(statistics: Statistics, about: ReportMetadata) -> str:
     """Render a report as HTML."""
     style = resources.files("evenmood.report").joinpath("style.css").read_text(encoding="utf-8")
     fingerprint = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{fingerprint}'; base-uri 'none'; form-action 'none'"
     parts = []
-    if statistics.answered:
+    if statistics.texts:
         parts = [emotions(statistics)]
         if statistics.has_times:
             parts.append(over_time(statistics))
         if statistics.has_groups:
             parts.append(groups(statistics, about.group_column or "group"))
-        parts += [together(statistics), _examples(statistics), doubts(statistics)]
+        parts += [co_occurrence(statistics), _examples(statistics), uncertain_predictions(statistics)]
     content = "\n".join(parts)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -72,8 +72,8 @@ def page(statistics: Statistics, about: About) -> str:
     )
 
 
-def _header(statistics: Statistics, about: About) -> str:
-    facts = [texts_of(statistics.answered)]
+def _header(statistics: Statistics, about: ReportMetadata) -> str:
+    facts = [format_texts(statistics.texts)]
     if statistics.timeline:
         first, last = (statistics.timeline.periods[index].start for index in (0, -1))
         facts.append(" to ".join(period_name(time, statistics.timeline.unit) for time in (first, last)))
@@ -86,7 +86,7 @@ def _header(statistics: Statistics, about: About) -> str:
     items = "".join(
         f'<li><a href="#{finding.section}">{escape(finding.text)}</a></li>' for finding in findings(statistics)
     )
-    moods = mood_bar(statistics) if statistics.answered else ""
+    moods = mood_bar(statistics) if statistics.texts else ""
     list_of_findings = f'<ul class="findings">{items}</ul>' if items else ""
     return (
         f'<header><p class="source"><b dir="auto">{escape(about.title)}</b><span>{escape(" · ".join(facts))}</span></p>'
@@ -101,7 +101,7 @@ def _examples(statistics: Statistics) -> str:
     items = "".join(_emotion_texts(emotion, index < OPEN_EMOTIONS) for index, emotion in enumerate(with_examples))
     lead = (
         "For each emotion, texts that express it most clearly, and texts that express it together with another one. "
-        f"Numbers are probabilities; texts are truncated to {LONGEST} characters."
+        f"Numbers are probabilities; texts are truncated to {MAX_EXAMPLE_CHARS} characters."
     )
     return section("texts", "Typical and mixed texts", lead, f'<div class="voices">{items}</div>')
 
@@ -125,7 +125,7 @@ def _quote(example: Example) -> str:
     return f'<li><blockquote dir="auto">{escape(example.text)}</blockquote><span class="range">{labels}</span></li>'
 
 
-def _footer(statistics: Statistics, about: About) -> str:
+def _footer(statistics: Statistics, about: ReportMetadata) -> str:
     macro_f1 = about.metrics.get("test", {}).get("macro_f1", {})
     quality = (
         f" Its macro-F1 on its test set (Reddit comments) is {macro_f1['value']:.2f}."
@@ -140,7 +140,7 @@ def _footer(statistics: Statistics, about: About) -> str:
         "<li>Intervals are 95% Wilson score intervals: they show sampling variation as if the texts were a random "
         "sample, and do not include the model’s errors.</li>"
         "<li>The model is for English texts. It misses irony and context, is uncertain near its thresholds "
-        f"(within {NEAR}), and can be wrong about any single text.</li>"
+        f"(within {NEAR_MARGIN}), and can be wrong about any single text.</li>"
         "<li>It detects emotions expressed in texts, not what people feel. Do not use it to judge people.</li>"
         f"</ul><p>evenmood {escape(about.version)} · model: {escape(about.model)}.{escape(quality)}</p>"
         f"{table('Thresholds', ('Emotion', 'Threshold'), rows)}</footer>"

@@ -10,10 +10,10 @@ MAX_BUCKETS = 2000
 """Maximum number of buckets; if exceeded, buckets are merged into the next coarser unit."""
 MAX_PERIODS = 60
 """Maximum number of periods of a chart."""
-OUTLYING = 0.005
+MAX_OUTLIER_SHARE = 0.005
 """Maximum share of texts at each end of the time range to treat as outliers, if all others are close together."""
-CLOSE = 0.1
-"""Maximum share of the time range that texts close together span."""
+MAX_INLIER_SPAN = 0.1
+"""Maximum share of the time range that the other texts may span for outliers to be removed."""
 _COUNTED: tuple[tuple[str, Callable[[datetime], int]], ...] = (
     ("hour", lambda time: time.toordinal() * 24 + time.hour),
     ("day", lambda time: time.toordinal()),
@@ -51,12 +51,12 @@ class Timeline:
     Attributes:
         unit: `hour`, `day`, `week`, `month`, `quarter`, `year`, `10 years` or `200 years`.
         periods: All periods from first to last, including empty ones.
-        left_out: Number of outliers, which belong to no period.
+        outliers: Number of outliers, which belong to no period.
     """
 
     unit: str
     periods: list[Period]
-    left_out: int
+    outliers: int
 
 
 class TimeCounts:
@@ -90,7 +90,7 @@ class TimeCounts:
 
     def timeline(self) -> Timeline | None:
         """Return the finest timeline of at most `MAX_PERIODS` periods; None for fewer than two periods."""
-        buckets, left_out = self._without_outliers()
+        buckets, outliers = self._without_outliers()
         if len(buckets) < 2:
             return None
         starts = [_start(self._unit, bucket) for bucket in buckets]
@@ -105,7 +105,7 @@ class TimeCounts:
         if first == last:
             return None
         periods = [Period(start_of(index), sums.get(index, empty)) for index in range(first, last + 1)]
-        return Timeline(unit, periods, left_out)
+        return Timeline(unit, periods, outliers)
 
     def _without_outliers(self) -> tuple[list[int], int]:
         """Return the buckets in order without outliers, and the number of outlying texts."""
@@ -114,9 +114,11 @@ class TimeCounts:
             return buckets, 0
         texts = np.array([self.counts[bucket][0] for bucket in buckets])
         cumulative = np.cumsum(texts)
-        inner = (cumulative > OUTLYING * cumulative[-1]) & (cumulative - texts < (1 - OUTLYING) * cumulative[-1])
+        inner = (cumulative > MAX_OUTLIER_SHARE * cumulative[-1]) & (
+            cumulative - texts < (1 - MAX_OUTLIER_SHARE) * cumulative[-1]
+        )
         inliers = [bucket for bucket, inside in zip(buckets, inner, strict=True) if inside]
-        if len(inliers) < 2 or inliers[-1] - inliers[0] > CLOSE * (buckets[-1] - buckets[0]):
+        if len(inliers) < 2 or inliers[-1] - inliers[0] > MAX_INLIER_SPAN * (buckets[-1] - buckets[0]):
             return buckets, 0
         return inliers, int(texts[~inner].sum())
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from evenmood.report import charts
 from evenmood.report.charts import escape
-from evenmood.report.counts import MOODS, NEAR
+from evenmood.report.counts import MOODS, NEAR_MARGIN
 from evenmood.report.statistics import Emotion, Statistics
-from evenmood.report.wording import MOOD_NAMES, SENTIMENT_NAMES, interval, percent, texts_of, times
+from evenmood.report.wording import MOOD_NAMES, SENTIMENT_NAMES, format_texts, interval, percent, times
 
 
 def section(name: str, title: str, lead: str, *parts: str) -> str:
@@ -75,9 +75,9 @@ def emotions(statistics: Statistics) -> str:
     ]
     header = ("Emotion", "Sentiment", "Texts", "Share", "95% interval", "Precision*", "Recall*")
     lead = (
-        f"Share of the {texts_of(statistics.answered)} with each emotion; a text may have several "
-        f"({percent(statistics.several.share)} do). The thin line is the 95% interval of the share in the population "
-        "from which these texts were sampled."
+        f"Share of the {format_texts(statistics.texts)} with each emotion; a text may have several "
+        f"({percent(statistics.multiple_emotions.share)} do). The thin line is the 95% interval of the share in the "
+        "population from which these texts were sampled."
     )
     note = (
         '<p class="note">* On the model’s test set: precision is the share of correct predictions among all '
@@ -103,7 +103,7 @@ def _emotion_row(emotion: Emotion, largest: float) -> str:
     )
 
 
-def together(statistics: Statistics) -> str:
+def co_occurrence(statistics: Statistics) -> str:
     """Render the section on emotions that occur together more often than expected by chance."""
     title = "Emotions that occur together"
     if not statistics.pairs:
@@ -112,7 +112,7 @@ def together(statistics: Statistics) -> str:
     largest = max(pair.texts for pair in statistics.pairs)
     rows = "".join(
         f'<li><span class="name">{escape(pair.first)} + {escape(pair.second)}</span>'
-        f"{charts.beside_chance(pair.texts, pair.expected, largest)}"
+        f"{charts.observed_and_expected(pair.texts, pair.expected, largest)}"
         f'<span class="value">{times(pair.lift)}</span>'
         f'<span class="range">{pair.texts:,} for {pair.expected:,.1f}</span></li>'
         for pair in statistics.pairs
@@ -146,13 +146,13 @@ def together(statistics: Statistics) -> str:
     )
 
 
-def doubts(statistics: Statistics) -> str:
+def uncertain_predictions(statistics: Statistics) -> str:
     """Render the section on uncertain predictions."""
     tiles = [
         (statistics.no_label.share, "of texts reach no threshold", "They count as having no clear emotion."),
         (
             statistics.near.share,
-            f"have a label within {NEAR} of its threshold",
+            f"have a label within {NEAR_MARGIN} of its threshold",
             "A small change would add or remove it.",
         ),
     ]
@@ -184,8 +184,8 @@ def doubts(statistics: Statistics) -> str:
         for emotion in statistics.emotions
     ]
     header = (
-        *("Emotion", "Threshold", f"Share, thresholds {NEAR} higher", "Share"),
-        *(f"Share, thresholds {NEAR} lower", "Texts near the threshold"),
+        *("Emotion", "Threshold", f"Share, thresholds {NEAR_MARGIN} higher", "Share"),
+        *(f"Share, thresholds {NEAR_MARGIN} lower", "Texts near the threshold"),
     )
     return section(
         "doubts",

@@ -14,7 +14,7 @@ from evenmood.report.periods import Timeline
 
 SHOWN_GROUPS = 12
 """Number of groups shown separately; all others are shown as one."""
-SMALLEST_GROUP = 20
+MIN_GROUP_TEXTS = 20
 """Minimum number of texts of a group for comparisons."""
 SHOWN_PAIRS = 12
 
@@ -112,11 +112,11 @@ class Statistics:
 
     Attributes:
         rows, missing, long_texts: Number of rows, of rows without a text, and of texts read in several windows.
-        answered: Number of predicted texts: the denominator of the shares.
+        texts: Number of predicted texts: the denominator of the shares.
         emotions: Statistics of each label, in the model's order.
         sentiments: Share of texts with at least one label of each sentiment group.
         moods: Share of texts per mood; adds up to 1.
-        with_emotion, several: Share of texts with a label other than neutral, and with more than one.
+        with_emotion, multiple_emotions: Share of texts with a label other than neutral, and with more than one.
         no_label, near: Share of texts where no label reaches its threshold, and with a probability near a threshold.
         unsure: Texts with the least certain predictions.
         dated, undated: Number of predicted texts with and without a valid date; both 0 without a time column.
@@ -129,20 +129,20 @@ class Statistics:
     rows: int
     missing: int
     long_texts: int
-    answered: int
+    texts: int
     emotions: list[Emotion]
     sentiments: dict[str, Share]
     moods: dict[str, Share]
     with_emotion: Share
-    several: Share
+    multiple_emotions: Share
     no_label: Share
     near: Share
     unsure: list[Example]
     has_times: bool
     dated: int
     undated: int
-    date_form: str | None
-    date_form_ambiguous: bool
+    date_format: str | None
+    date_format_ambiguous: bool
     measures: tuple[str, ...]
     timeline: Timeline | None
     changes: list[Change]
@@ -156,14 +156,14 @@ class Statistics:
     pairs_compared: int
 
 
-def compute_statistics(counts: StreamCounts, quality: Mapping[str, Any]) -> Statistics:
+def compute_statistics(counts: StreamCounts, per_label_metrics: Mapping[str, Any]) -> Statistics:
     """Compute the statistics.
 
     Args:
         counts: Counts over all texts.
-        quality: Precision and recall by label, as in `emotions.json`.
+        per_label_metrics: Precision and recall by label, as in `emotions.json`.
     """
-    texts, totals = counts.answered, dict(zip(counts.measures, counts.totals.tolist(), strict=True))
+    texts, totals = counts.texts, dict(zip(counts.measures, counts.totals.tolist(), strict=True))
     timeline = counts.by_time.timeline()
     groups = _groups(counts)
     contrasts, comparisons = _contrasts(counts, groups)
@@ -172,26 +172,26 @@ def compute_statistics(counts: StreamCounts, quality: Mapping[str, Any]) -> Stat
         rows=counts.rows,
         missing=counts.rows - texts,
         long_texts=counts.long_texts,
-        answered=texts,
-        emotions=_emotions(counts, quality),
+        texts=texts,
+        emotions=_emotions(counts, per_label_metrics),
         sentiments={name: share_of(totals[f"group:{name}"], texts) for name in counts.sentiments},
         moods={mood: share_of(totals[f"mood:{mood}"], texts) for mood in MOODS},
         with_emotion=share_of(totals["emotion"], texts),
-        several=share_of(counts.several, texts),
+        multiple_emotions=share_of(counts.multiple_emotions, texts),
         no_label=share_of(totals["mood:none"], texts),
         near=share_of(counts.near_texts, texts),
         unsure=counts.unsure.examples(),
         has_times=counts.has_times,
         dated=counts.dated,
         undated=counts.undated,
-        date_form=counts.dates.form,
-        date_form_ambiguous=counts.dates.ambiguous,
+        date_format=counts.dates.format_name,
+        date_format_ambiguous=counts.dates.ambiguous,
         measures=counts.measures,
         timeline=timeline,
         changes=_changes(counts, timeline) if timeline else [],
         has_groups=counts.has_groups,
         group_count=len(counts.by_group),
-        more_groups=bool(counts.uncounted_groups[0]),
+        more_groups=bool(counts.other_groups[0]),
         groups=groups,
         contrasts=contrasts,
         comparisons=comparisons,
@@ -200,8 +200,8 @@ def compute_statistics(counts: StreamCounts, quality: Mapping[str, Any]) -> Stat
     )
 
 
-def _emotions(counts: StreamCounts, quality: Mapping[str, Any]) -> list[Emotion]:
-    texts = counts.answered
+def _emotions(counts: StreamCounts, per_label_metrics: Mapping[str, Any]) -> list[Emotion]:
+    texts = counts.texts
     return [
         Emotion(
             label,
@@ -211,8 +211,8 @@ def _emotions(counts: StreamCounts, quality: Mapping[str, Any]) -> list[Emotion]
             int(counts.near[column]),
             int(counts.lower[column]) / max(1, texts),
             int(counts.higher[column]) / max(1, texts),
-            quality.get(label, {}).get("precision"),
-            quality.get(label, {}).get("recall"),
+            per_label_metrics.get(label, {}).get("precision"),
+            per_label_metrics.get(label, {}).get("recall"),
             counts.typical[column].examples(),
             counts.mixed[column].examples(),
         )
@@ -227,7 +227,7 @@ def _changes(counts: StreamCounts, timeline: Timeline) -> list[Change]:
     first, last = cumulative <= cumulative[-1] / 3, cumulative - values[:, 0] >= cumulative[-1] * 2 / 3
     first[0] = last[-1] = True
     early, late = values[first].sum(axis=0), values[last].sum(axis=0)
-    if (first & last).any() or min(early[0], late[0]) < SMALLEST_GROUP:
+    if (first & last).any() or min(early[0], late[0]) < MIN_GROUP_TEXTS:
         return []
     base = 1 + counts.measures.index("emotion")
     compared = _compared(counts)
@@ -245,7 +245,7 @@ def _groups(counts: StreamCounts) -> list[Group]:
     ordered = sorted(counts.by_group.items(), key=lambda item: (item[0] == "", -item[1][0]))
     named = [(name, values) for name, values in ordered if name]
     shown_groups: list[tuple[str | None, np.ndarray]] = [*named[:SHOWN_GROUPS]]
-    other_groups = sum((values for _, values in named[SHOWN_GROUPS:]), counts.uncounted_groups)
+    other_groups = sum((values for _, values in named[SHOWN_GROUPS:]), counts.other_groups)
     if other_groups[0]:
         shown_groups.append((None, other_groups))
     shown_groups += [(name, values) for name, values in ordered if not name]
@@ -276,12 +276,12 @@ def _compared(counts: StreamCounts) -> list[tuple[str, int]]:
 
 def _contrasts(counts: StreamCounts, groups: list[Group]) -> tuple[list[Contrast], int]:
     """Return the significant differences between a group and all other texts, largest first, and the number tested."""
-    compared = [group for group in groups if group.name and group.texts >= SMALLEST_GROUP]
-    compared = [group for group in compared if counts.answered - group.texts >= SMALLEST_GROUP]
+    compared = [group for group in groups if group.name and group.texts >= MIN_GROUP_TEXTS]
+    compared = [group for group in compared if counts.texts - group.texts >= MIN_GROUP_TEXTS]
     comparisons = len(compared) * len(_compared(counts))
     z, contrasts = simultaneous_z(comparisons), []
     for group in compared:
-        other_texts = counts.answered - group.texts
+        other_texts = counts.texts - group.texts
         for what, column in _compared(counts):
             inside = group.emotions.get(what) or group.sentiments[what.split()[0]]
             elsewhere = int(counts.totals[column - 1]) - inside.count
@@ -294,7 +294,7 @@ def _contrasts(counts: StreamCounts, groups: list[Group]) -> tuple[list[Contrast
 
 def _pairs(counts: StreamCounts) -> tuple[list[Pair], int]:
     """Return significantly associated pairs of emotions, strongest association (phi) first, and the number tested."""
-    texts = counts.answered
+    texts = counts.texts
     columns = [column for column, label in enumerate(counts.labels) if label != NEUTRAL and counts.totals[column]]
     compared = len(columns) * (len(columns) - 1) // 2
     z, pairs = simultaneous_z(compared), []

@@ -62,7 +62,7 @@ def join_words(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def texts_of(count: int) -> str:
+def format_texts(count: int) -> str:
     """Format a number of texts."""
     return f"{count:,} {'text' if count == 1 else 'texts'}"
 
@@ -82,13 +82,13 @@ def period_name(start: datetime, unit: str) -> str:
 
 def verdict(statistics: Statistics) -> str:
     """Summarize the prevailing emotions in a few words."""
-    if not statistics.answered:
+    if not statistics.texts:
         return "There are no texts to report on"
     moods = statistics.moods
     plain = {name: moods[name].count for name in ("positive", "negative")}
     clear = sum(plain.values())
     low, high = wilson(plain["positive"], clear)
-    if clear < statistics.answered / 4:
+    if clear < statistics.texts / 4:
         largest = max(moods, key=lambda name: moods[name].count)
         return {
             NEUTRAL: "Mostly neutral",
@@ -107,11 +107,11 @@ def verdict(statistics: Statistics) -> str:
 
 def summary(statistics: Statistics) -> str:
     """Summarize the moods in one sentence, shown below the verdict."""
-    if not statistics.answered:
+    if not statistics.texts:
         return "No row of the table has a text." if statistics.rows else "The table has no rows."
     moods = statistics.moods
     return (
-        f"{percent(moods['positive'].share)} of the {texts_of(statistics.answered)} express only positive emotions, "
+        f"{percent(moods['positive'].share)} of the {format_texts(statistics.texts)} express only positive emotions, "
         f"{percent(moods['negative'].share)} only negative ones and {percent(moods['mixed'].share)} both."
     )
 
@@ -140,7 +140,7 @@ def findings(statistics: Statistics) -> list[Finding]:
         contrast = statistics.contrasts[0]
         sentences.append(
             Finding(
-                f"{contrast.group} stands out with {amount(contrast)} {contrast.what}: "
+                f"{contrast.group} stands out with {comparative(contrast)} {contrast.what}: "
                 f"{percent(contrast.inside.share)} of its texts, {percent(contrast.outside.share)} of all others.",
                 "groups",
             )
@@ -157,7 +157,7 @@ def findings(statistics: Statistics) -> list[Finding]:
     return sentences[:MAX_FINDINGS]
 
 
-def amount(contrast: Contrast) -> str:
+def comparative(contrast: Contrast) -> str:
     """Return the comparative for a contrast: `more`, `less` or `fewer`."""
     if contrast.difference.difference > 0:
         return "more"

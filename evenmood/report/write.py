@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evenmood.report.counts import ScoredTexts, StreamCounts
-from evenmood.report.page import About, page
+from evenmood.report.page import ReportMetadata, page
 from evenmood.report.statistics import Statistics, compute_statistics
 from evenmood.report.wording import findings, summary, verdict
 from evenmood.tables.table_files import atomic_file
@@ -19,7 +19,7 @@ def write_report(
     target: str,
     batches: Iterable[ScoredTexts],
     thresholds: Mapping[str, float],
-    about: About,
+    about: ReportMetadata,
     *,
     json_target: str | None = None,
     time_format: str | None = None,
@@ -56,13 +56,13 @@ def write_report(
     return statistics
 
 
-def render_report(counts: StreamCounts, about: About) -> tuple[Statistics, str]:
+def render_report(counts: StreamCounts, about: ReportMetadata) -> tuple[Statistics, str]:
     """Compute the statistics and render the HTML page."""
     statistics = compute_statistics(counts, about.metrics.get("test", {}).get("per_label", {}))
     return statistics, page(statistics, about)
 
 
-def report_dict(statistics: Statistics, about: About) -> dict[str, Any]:
+def report_dict(statistics: Statistics, about: ReportMetadata) -> dict[str, Any]:
     """Convert the statistics to a dictionary for JSON."""
     content = asdict(statistics)
     del content["measures"]

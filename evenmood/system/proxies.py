@@ -1,4 +1,4 @@
-"""Validate the proxy variables of the environment, and bypass proxies for loopback addresses."""
+"""Validate the proxy environment variables, and bypass proxies for loopback addresses."""
 
 import os
 from importlib.util import find_spec
@@ -8,12 +8,12 @@ NAMES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 SCHEMES = ("http", "https", "socks5", "socks5h")
 """Proxy schemes supported by httpx: https://www.python-httpx.org/advanced/proxies/."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_set_aside: dict[str, str] = {}
+_disabled: dict[str, str] = {}
 
 
 def variables_in_use() -> list[str]:
     """Return the names of the proxy variables that are set, in their original case."""
-    return [name for upper in NAMES for name in (upper.lower(), upper) if os.environ.get(name) or _set_aside.get(name)]
+    return [name for upper in NAMES for name in (upper.lower(), upper) if os.environ.get(name) or _disabled.get(name)]
 
 
 def find_problem() -> str | None:
@@ -24,7 +24,7 @@ def find_problem() -> str | None:
     if "*" in (part.strip() for part in _exempt().split(",")):
         return None
     for name in variables_in_use():
-        if problem := _problem(os.environ.get(name) or _set_aside[name]):
+        if problem := _problem(os.environ.get(name) or _disabled[name]):
             return f"the proxy in {name} cannot be used: {problem}"
     return None
 
@@ -41,7 +41,7 @@ def _problem(value: str) -> str | None:
     except ValueError:
         return "not a valid URL"
     if scheme not in SCHEMES:
-        return f"unknown scheme {scheme}://; expected {', '.join(SCHEMES[:-1])} (socks5:// requires socksio)"
+        return f"unknown scheme {scheme}://; expected {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}"
     if not host:
         return "it has no host"
     if scheme.startswith("socks") and find_spec("socksio") is None:
@@ -57,7 +57,7 @@ def exempt_loopback() -> None:
         os.environ.update(no_proxy=exempt, NO_PROXY=exempt)
 
 
-def set_aside() -> None:
+def disable_invalid() -> None:
     """Remove invalid proxy variables from the environment, so that a process that works offline can start.
 
     `find_problem` still reports them, for operations that need the network.
@@ -65,4 +65,4 @@ def set_aside() -> None:
     if find_problem():
         for name in variables_in_use():
             if name in os.environ and _problem(os.environ[name]):
-                _set_aside[name] = os.environ.pop(name)
+                _disabled[name] = os.environ.pop(name)

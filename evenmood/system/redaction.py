@@ -5,7 +5,7 @@ import re
 from typing import Any, TextIO
 
 REDACTED = "[redacted]"
-SHORTEST = 8
+MIN_SECRET_CHARS = 8
 """Minimum length of a secret from the environment: placeholders such as `EMPTY` or `none` are not redacted."""
 SECRET_NAMES = re.compile(r"(?:TOKEN|KEY|SECRET|PASSWORD)$", re.IGNORECASE)
 """Names of environment variables that contain a secret."""
@@ -21,7 +21,7 @@ TOKENS = re.compile(
     )""",
     re.VERBOSE,
 )
-IN_PLACE = re.compile(
+SECRET_IN_CONTEXT = re.compile(
     r"""(?P<before>
         (?i:bearer\s{1,8}(?=[^\s'"]{8}))                    # Authorization header
       | [?&](?i:api[-_]?key|key|token|access_token)=        # URL query parameter
@@ -34,18 +34,18 @@ _registered: set[str] = set()
 
 def register_secret(secret: str) -> None:
     """Register a secret to be redacted in every message of this process."""
-    if len(secret) >= SHORTEST:
+    if len(secret) >= MIN_SECRET_CHARS:
         _registered.add(secret)
 
 
 def redact(text: str) -> str:
     """Replace known secrets and everything that looks like one."""
     from_environment = {
-        value for name, value in os.environ.items() if SECRET_NAMES.search(name) and len(value) >= SHORTEST
+        value for name, value in os.environ.items() if SECRET_NAMES.search(name) and len(value) >= MIN_SECRET_CHARS
     }
     for secret in sorted(_registered | from_environment, key=len, reverse=True):
         text = text.replace(secret, REDACTED)
-    return TOKENS.sub(REDACTED, IN_PLACE.sub(lambda match: match["before"] + REDACTED, text))
+    return TOKENS.sub(REDACTED, SECRET_IN_CONTEXT.sub(lambda match: match["before"] + REDACTED, text))
 
 
 def redact_stream(stream: TextIO | None) -> None:

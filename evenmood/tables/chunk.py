@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from evenmood.errors import DataError, UsageError
-from evenmood.text.normalization import encodable
+from evenmood.text.normalization import replace_surrogates
 
 if TYPE_CHECKING:
-    from evenmood.tables.table_form import Form
+    from evenmood.tables.text_format import TextFormat
 
 Row = dict[str, Any]
 _DECODER = json.JSONDecoder()
@@ -31,7 +31,7 @@ class JsonRow(dict[str, Any]):
     def cells(self) -> dict[str, str]:
         """Return each value as text: strings decoded, null as an empty cell, anything else as in the line.
 
-        Lone surrogates in keys become U+FFFD, as in `encodable_names`.
+        Lone surrogates in keys become U+FFFD, as in `replace_name_surrogates`.
         """
         cells, position = {}, 1
         while (position := self._skip(position)) and self.line[position] != "}":
@@ -39,7 +39,7 @@ class JsonRow(dict[str, Any]):
             start = self._skip(self._skip(position) + 1)
             value, position = _DECODER.raw_decode(self.line, start)
             text = self.line[start:position]
-            cells[encodable(key)] = value if isinstance(value, str) else "" if value is None else text
+            cells[replace_surrogates(key)] = value if isinstance(value, str) else "" if value is None else text
             position = self._skip(position)
             if self.line[position] == ",":
                 position += 1
@@ -64,14 +64,14 @@ class Chunk:
         rows: Values by column; strings in text formats.
         schema: Arrow schema; only for Parquet.
         share_read: Share of the input read so far, from 0 to 1; None if its size is unknown.
-        form: Encoding and layout of the file; only for text formats.
+        text_format: Encoding and layout of the file; only for text formats.
     """
 
     columns: list[str]
     rows: list[Row]
     schema: Any = None
     share_read: float | None = None
-    form: "Form | None" = field(default=None, compare=False)
+    text_format: "TextFormat | None" = field(default=None, compare=False)
 
 
 def check_column(column: str | None, columns: Sequence[str], name: str) -> None:
@@ -87,13 +87,13 @@ def check_distinct(columns: Sequence[str], name: str) -> None:
         raise DataError(f"{name}: duplicate column {duplicates[0]!r}; rename one of them")
 
 
-def encodable_names(names: Sequence[str]) -> list[str]:
+def replace_name_surrogates(names: Sequence[str]) -> list[str]:
     """Replace lone surrogates in column names, which only JSON can represent, with U+FFFD.
 
     Raises:
         DataError: Two names become equal.
     """
-    result = list(map(encodable, names))
+    result = list(map(replace_surrogates, names))
     for index, name in enumerate(result):
         first = result.index(name)
         if names[first] != names[index]:

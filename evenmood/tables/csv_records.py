@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-LONGEST_ROW = 10_000
+MAX_ROW_LINES = 10_000
 """Maximum number of lines of a row: a quotation mark still open after that many lines is a stray one."""
 SUSPICIOUS_LINES = 5
 """Minimum number of lines in a cell that look like rows for a stray quotation mark to be likely."""
@@ -15,13 +15,13 @@ csv.field_size_limit(2**31 - 1)
 
 
 class _OpenQuoteError(Exception):
-    """A row has more than `LONGEST_ROW` lines."""
+    """A row has more than `MAX_ROW_LINES` lines."""
 
 
 def csv_records(
     name: str,
     lines: Iterable[str],
-    on_bad: Callable[[str], None],
+    on_invalid: Callable[[str], None],
     *,
     delimiter: str = ",",
     quotes: bool = True,
@@ -31,13 +31,13 @@ def csv_records(
 ) -> Iterator[tuple[int, list[str], list[str]]]:
     """Stream the rows of a CSV file, recovering from malformed ones.
 
-    After a malformed row, reading resumes on its second line if the lines enclosed by its quotation mark look like
+    After an invalid row, reading resumes on its second line if the lines enclosed by its quotation mark look like
     rows, otherwise after its last line. Blank lines are rows without cells.
 
     Args:
         name: File name, for error messages.
         lines: Lines with their line ends.
-        on_bad: Called with an error message for each malformed row; if it returns, the row is skipped.
+        on_invalid: Called with an error message for each invalid row; if it returns, the row is skipped.
         delimiter: Delimiter between cells.
         quotes: Whether cells may be quoted; tab-separated files often have no quotes.
         columns: Number of cells per row; by default, that of the first row.
@@ -58,7 +58,7 @@ def csv_records(
             yield line
         for line in source:
             row.append(line)
-            if len(row) > LONGEST_ROW:
+            if len(row) > MAX_ROW_LINES:
                 raise _OpenQuoteError
             yield line
 
@@ -77,7 +77,7 @@ def csv_records(
                     len(row) > SUSPICIOUS_LINES
                     and columns
                     and columns > 1
-                    and _like_rows(row[1:], columns, delimiter) == 1
+                    and _share_of_rows(row[1:], columns, delimiter) == 1
                 ):
                     on_suspicious_row(
                         f"{name}, lines {start} to {start + len(row) - 1}: one row, though each line looks like a row; "
@@ -85,18 +85,18 @@ def csv_records(
                     )
                 yield start, cells, row
                 continue
-            problem = f"{len(cells)} cell{'s' * (len(cells) != 1)}, but the table has {columns} columns"
+            problem = f"expected {columns} cells, found {len(cells)}"
         except csv.Error as error:
             problem = _explain(error)
         except _OpenQuoteError:
-            problem = f"a quotation mark is still open after {LONGEST_ROW:,} lines"
+            problem = f"a quotation mark is still open after {MAX_ROW_LINES:,} lines"
         enclosed_lines = row[1:]
         if not enclosed_lines:
-            on_bad(f"{name}, line {start}: {problem}")
+            on_invalid(f"{name}, line {start}: {problem}")
             continue
         last = start + len(enclosed_lines)
-        resumes = columns is not None and _like_rows(enclosed_lines, columns, delimiter) >= 0.5
-        on_bad(
+        resumes = columns is not None and _share_of_rows(enclosed_lines, columns, delimiter) >= 0.5
+        on_invalid(
             f"{name}, line {start}: {problem}; the row extends to line {last}"
             + (f"; reading resumed at line {start + 1}" if resumes else "")
         )
@@ -112,7 +112,7 @@ def _explain(error: csv.Error) -> str:
     return f"{message}: a quotation mark is never closed" if message == "unexpected end of data" else message
 
 
-def _like_rows(lines: list[str], columns: int, delimiter: str) -> float:
+def _share_of_rows(lines: list[str], columns: int, delimiter: str) -> float:
     """Return the share of lines that are rows with the right number of cells."""
     rows = [cells for cells in csv.reader(lines, delimiter=delimiter) if cells]
     return sum(len(cells) == columns for cells in rows) / max(1, len(rows))

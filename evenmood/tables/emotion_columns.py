@@ -10,9 +10,9 @@ from evenmood.inputs import is_missing
 from evenmood.prediction import Prediction
 from evenmood.tables import excel_tables, parquet_tables
 from evenmood.tables import streams as tables
-from evenmood.tables.chunk import JsonRow, Row, check_column, encodable_names
+from evenmood.tables.chunk import JsonRow, Row, check_column, replace_name_surrogates
 from evenmood.tables.table_files import atomic_file, open_seekable
-from evenmood.tables.table_form import Form, form_to_write
+from evenmood.tables.text_format import TextFormat, override_format
 
 if TYPE_CHECKING:
     from evenmood.classifier import EmotionClassifier
@@ -24,21 +24,21 @@ PREDICTION_COLUMNS = ("emotions", f"{PREFIX}probabilities", f"{PREFIX}fallback")
 """Output columns that are always written."""
 
 
-def columns_of(prediction: Prediction, flat: bool) -> dict[str, Any]:
+def prediction_values(prediction: Prediction, join_lists: bool) -> dict[str, Any]:
     """Return the values of `PREDICTION_COLUMNS` for a prediction; all are None for a missing text.
 
     Args:
         prediction: Prediction of a row.
-        flat: Whether to join lists with semicolons, for formats without lists.
+        join_lists: Whether to join lists with semicolons, for formats without lists.
     """
     if prediction.missing:
         return dict.fromkeys(PREDICTION_COLUMNS)
     numbers = [round(score.probability, 4) for score in prediction.scores]
-    labels: Any = ";".join(prediction.labels) if flat else prediction.labels
+    labels: Any = ";".join(prediction.labels) if join_lists else prediction.labels
     return dict(
         zip(
             PREDICTION_COLUMNS,
-            (labels, ";".join(map(str, numbers)) if flat else numbers, prediction.fallback),
+            (labels, ";".join(map(str, numbers)) if join_lists else numbers, prediction.fallback),
             strict=True,
         )
     )
@@ -68,22 +68,22 @@ class ChunkProgress:
         share_read: Share of the input read so far; None if its size is unknown.
         long_texts: Number of texts that were split into windows.
         missing: Number of rows without a text.
-        form: Encoding and layout of the input; only for text formats.
+        text_format: Encoding and layout of the input; only for text formats.
     """
 
     rows: int
     share_read: float | None
     long_texts: int
     missing: int
-    form: Form | None = None
+    text_format: TextFormat | None = None
 
 
-def emotions_of(
+def predict_columns(
     classifier: "EmotionClassifier",
     texts: Sequence[str | None],
     selected_labels: list[str],
     proba: bool,
-    flat: bool,
+    join_lists: bool,
     show_progress_bar: bool = False,
 ) -> OutputRows:
     """Predict the output columns of texts.
@@ -96,7 +96,7 @@ def emotions_of(
         texts: n texts; None for a missing text.
         selected_labels: Labels to predict.
         proba: Whether to add the probability of each label.
-        flat: Whether to join lists with semicolons, for formats without lists.
+        join_lists: Whether to join lists with semicolons, for formats without lists.
         show_progress_bar: As in `EmotionClassifier.predict`.
     """
     columns = [classifier.labels.index(label) for label in selected_labels]
@@ -106,7 +106,7 @@ def emotions_of(
     for values, prediction in zip(network_output.probabilities[:, columns].tolist(), predictions, strict=True):
         if prediction.fallback and len(selected_labels) < len(classifier.labels):
             prediction = Prediction((), fallback=False)
-        row = columns_of(prediction, flat)
+        row = prediction_values(prediction, join_lists)
         if proba:
             rounded_values = [None if prediction.missing else round(value, 4) for value in values]
             row |= {f"{PREFIX}{label}": value for label, value in zip(selected_labels, rounded_values, strict=True)}
@@ -129,7 +129,7 @@ def arrow_with_emotions(
     import pyarrow
 
     texts = [None if is_missing(text) else text for text in table[column].to_pylist()]
-    output = emotions_of(classifier, texts, selected_labels, proba, flat=False)
+    output = predict_columns(classifier, texts, selected_labels, proba, join_lists=False)
     if input_columns is not None:
         table = table.select(input_columns)
     for name in output_columns_of(selected_labels, proba):
@@ -138,11 +138,11 @@ def arrow_with_emotions(
     return table, output
 
 
-def check_free(source: str, columns: Sequence[str], output_columns: Sequence[str]) -> None:
+def check_no_conflict(source: str, columns: Sequence[str], output_columns: Sequence[str]) -> None:
     """Raise `UsageError` if a table already has an output column."""
     conflicts = [name for name in output_columns if name in columns]
     if conflicts:
-        raise UsageError(f"{source}: already has a column {conflicts[0]!r}; rename or drop it first")
+        raise UsageError(f"{source} already has a column {conflicts[0]!r}; rename or remove it")
 
 
 def schema_with(
@@ -187,7 +187,7 @@ class TableJob:
         column: Column with the texts.
         selected_labels: Labels to predict.
         proba: Whether to add the probability of each label.
-        on_bad: As in `tables.read_chunks`.
+        on_invalid: As in `tables.read_chunks`.
         overwrite: Whether to replace an existing file.
         strict: Whether a row without a text is invalid; otherwise it gets an empty prediction.
         input_columns: Input columns to write before the output columns; by default, all of them.
@@ -203,7 +203,7 @@ class TableJob:
     column: str
     selected_labels: list[str]
     proba: bool
-    on_bad: Callable[[str], None]
+    on_invalid: Callable[[str], None]
     overwrite: bool = False
     strict: bool = False
     input_columns: Sequence[str] | None = None
@@ -230,7 +230,7 @@ class TableJob:
             for name in self.input_columns:
                 check_column(name, columns, self.source)
         names = [name for name in columns if self.input_columns is None or name in self.input_columns]
-        check_free(self.source, names, self.output_columns)
+        check_no_conflict(self.source, names, self.output_columns)
         return names
 
 
@@ -244,14 +244,14 @@ def predict_table(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Ch
 
 
 def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[ChunkProgress]:
-    flat, as_text = job.target_format in ("csv", "tsv", "xlsx"), job.target_format in ("csv", "tsv")
+    join_lists, as_text = job.target_format in ("csv", "tsv", "xlsx"), job.target_format in ("csv", "tsv")
     with ExitStack() as stack:
         write = None
         for chunk in tables.read_chunks(
             job.source,
             job.source_format,
             job.column,
-            job.on_bad,
+            job.on_invalid,
             delimiter=job.delimiter,
             encoding=job.encoding,
             allow_null=not job.strict,
@@ -263,17 +263,17 @@ def _predict_rows(classifier: "EmotionClassifier", job: TableJob) -> Iterator[Ch
             if write is None:
                 write = stack.enter_context(_writer(job, chunk, names))
             texts = texts_of(chunk, job.column, job.source_format)
-            output = emotions_of(classifier, texts, job.selected_labels, job.proba, flat)
+            output = predict_columns(classifier, texts, job.selected_labels, job.proba, join_lists)
             if job.source_format == job.target_format == "jsonl" and job.input_columns is None:
                 lines = cast(list[JsonRow], chunk.rows)
                 write([JsonRow({}, row.extend(values)) for row, values in zip(lines, output.rows, strict=True)])
             else:
                 rows = (row.cells() if as_text and isinstance(row, JsonRow) else row for row in chunk.rows)
                 if job.input_columns is not None:
-                    allowed_names = set(encodable_names(names)) | set(names)
+                    allowed_names = set(replace_name_surrogates(names)) | set(names)
                     rows = ({name: value for name, value in row.items() if name in allowed_names} for row in rows)
                 write([{**row, **values} for row, values in zip(rows, output.rows, strict=True)])
-            yield ChunkProgress(len(chunk.rows), chunk.share_read, output.long_texts, output.missing, chunk.form)
+            yield ChunkProgress(len(chunk.rows), chunk.share_read, output.long_texts, output.missing, chunk.text_format)
 
 
 def texts_of(chunk: "Chunk", column: str, kind: str) -> list[str | None]:
@@ -290,17 +290,19 @@ def _writer(
     job: TableJob, chunk: "Chunk", input_columns: Sequence[str]
 ) -> AbstractContextManager[Callable[[list[Row]], None]]:
     """Create the writer of a job, given its first chunk and the input columns to write."""
-    names, schema, form = [*input_columns, *job.output_columns], None, None
+    names, schema, text_format = [*input_columns, *job.output_columns], None, None
     if job.target_format == "parquet":
         schema = schema_with(chunk, job.source_format, job.output_columns, input_columns)
     elif job.target_format == "xlsx":
-        names = encodable_names(names)
+        names = replace_name_surrogates(names)
     elif job.target_format in ("csv", "tsv"):
-        form = chunk.form if job.source_format == job.target_format else None
-        form = form or (tables.TSV_FORM if job.target_format == "tsv" else Form())
-        form = form_to_write(form, job.target_format, job.output_encoding, job.output_delimiter)
-        names = encodable_names(names)
-    return tables.write_rows(job.target, job.target_format, names, schema, job.overwrite, job.output_columns, form)
+        text_format = chunk.text_format if job.source_format == job.target_format else None
+        text_format = text_format or (tables.TSV_FORMAT if job.target_format == "tsv" else TextFormat())
+        text_format = override_format(text_format, job.target_format, job.output_encoding, job.output_delimiter)
+        names = replace_name_surrogates(names)
+    return tables.write_rows(
+        job.target, job.target_format, names, schema, job.overwrite, job.output_columns, text_format
+    )
 
 
 def _predict_arrow(classifier: "EmotionClassifier", job: TableJob) -> Iterator[ChunkProgress]:
@@ -311,7 +313,7 @@ def _predict_arrow(classifier: "EmotionClassifier", job: TableJob) -> Iterator[C
         writer = None
         size = parquet_tables.GROUP_ROWS
         for table, share_read in parquet_tables.read_tables(
-            job.source, file, job.column, job.on_bad, size, allow_null=not job.strict
+            job.source, file, job.column, job.on_invalid, size, allow_null=not job.strict
         ):
             input_columns = job.input_columns_of(table.schema.names)
             result, output = arrow_with_emotions(

@@ -14,13 +14,13 @@ from typing import Any, BinaryIO
 
 from evenmood.errors import DataError, UsageError
 from evenmood.tables.chunk import Row, check_column, check_distinct
-from evenmood.text.normalization import encodable
+from evenmood.text.normalization import replace_surrogates
 
 MAX_ROWS = 1_048_576
 """Maximum number of rows of a sheet, including the header."""
 MAX_CHARACTERS = 32_767
 """Maximum length of a cell, in characters."""
-LARGEST_INTEGER = 10**15
+MAX_INTEGER = 10**15
 """Excel numbers have 15 digits; larger integers are written as text."""
 FORMULA_SIGNS = ("=", "+", "-", "@")
 """First characters of a formula."""
@@ -122,7 +122,8 @@ def row_writer(file: BinaryIO, columns: Sequence[str]) -> Iterator[Callable[[lis
                 raise DataError(f"more than {MAX_ROWS:,} rows, the limit of an Excel sheet; write CSV or Parquet")
             if extra := row.keys() - column_names:
                 raise DataError(
-                    f"a later row has the key {sorted(extra)[0]!r}, which the first lacks; write JSON Lines"
+                    f"a row has the key {sorted(extra)[0]!r}, which is not among the columns of the first rows; "
+                    "write JSON Lines"
                 )
             sheet.append([_cell(sheet, row.get(name), count, name) for name in columns])
 
@@ -153,7 +154,7 @@ def _cell(sheet: Any, value: Any, row: int, column: str) -> Any:
             "write CSV or Parquet"
         )
     cell = WriteOnlyCell(sheet)
-    cell.value = ILLEGAL_CHARACTERS_RE.sub("\ufffd", encodable(text))
+    cell.value = ILLEGAL_CHARACTERS_RE.sub("\ufffd", replace_surrogates(text))
     cell.data_type = "s"  # otherwise openpyxl treats a string that begins with = as a formula
     if text[:1] in FORMULA_SIGNS:
         cell.quotePrefix = True
@@ -165,7 +166,7 @@ def _fits_number(value: Any) -> bool:
         return value - value == 0  # neither infinite nor NaN
     if isinstance(value, Decimal):
         return value.is_finite() and len(value.as_tuple().digits) <= 15
-    return isinstance(value, int) and abs(value) < LARGEST_INTEGER
+    return isinstance(value, int) and abs(value) < MAX_INTEGER
 
 
 def _fits_date(value: Any) -> bool:

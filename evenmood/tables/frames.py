@@ -9,9 +9,9 @@ from evenmood.inputs import check_texts
 from evenmood.tables.emotion_columns import (
     PREDICTION_COLUMNS,
     arrow_with_emotions,
-    check_free,
-    emotions_of,
+    check_no_conflict,
     output_columns_of,
+    predict_columns,
 )
 
 if TYPE_CHECKING:
@@ -38,17 +38,21 @@ def with_emotions(
     elif kind == "LazyFrame":
         raise TypeError("data is a LazyFrame; expected a DataFrame; call collect() first")
     elif (library, kind) not in (("pandas", "DataFrame"), ("polars", "DataFrame"), ("pyarrow", "Table")):
-        raise TypeError(f"data is of type {kind}; expected a pandas or polars frame, an Arrow table or a list")
+        raise TypeError(
+            f"data is of type {kind}; expected a pandas or polars frame or series, an Arrow table or a list"
+        )
     names = [str(name) for name in (data.schema.names if library == "pyarrow" else data.columns)]
     if names.count(column) != 1:
         if column in names:
             raise UsageError(f"duplicate column {column!r}; rename one of them")
         raise UsageError(f"no column {column!r}; the columns are {', '.join(names):.400}")
-    check_free("the frame", names, output_columns_of(selected_labels, proba))
+    check_no_conflict("the frame", names, output_columns_of(selected_labels, proba))
     if library == "pyarrow":
         return arrow_with_emotions(classifier, data, column, selected_labels, proba)[0]
     texts = check_texts(data[column].to_list())
-    rows = emotions_of(classifier, texts, selected_labels, proba, flat=False, show_progress_bar=show_progress_bar).rows
+    rows = predict_columns(
+        classifier, texts, selected_labels, proba, join_lists=False, show_progress_bar=show_progress_bar
+    ).rows
     values = {name: [row[name] for row in rows] for name in output_columns_of(selected_labels, proba)}
     return _polars(data, values) if library == "polars" else _with_pandas(data, values)
 

@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 
 from evenmood.errors import DataError, EvenmoodError
 from evenmood.inputs import is_missing
-from evenmood.tables.chunk import Chunk, Row, check_column, check_distinct, encodable_names
-from evenmood.text.normalization import encodable
+from evenmood.tables.chunk import Chunk, Row, check_column, check_distinct, replace_name_surrogates
+from evenmood.text.normalization import replace_surrogates
 
 GROUP_ROWS = 20_000
 """Minimum number of rows per row group, except the last; a group per chunk would be slow to read."""
@@ -18,7 +18,7 @@ def read_tables(
     name: str,
     file: BinaryIO,
     column: str | None,
-    on_bad: Callable[[str], None],
+    on_invalid: Callable[[str], None],
     size: int,
     allow_null: bool = False,
 ) -> Iterator[tuple[Any, float]]:
@@ -28,7 +28,8 @@ def read_tables(
         name: File name, for error messages.
         file: Seekable file.
         column: Required column of strings; None disables the check.
-        on_bad: Called with an error message for each row whose text is not a string; if it returns, the row is skipped.
+        on_invalid: Called with an error message for each row whose text is not a string; if it returns, the row is
+            skipped.
         size: Maximum number of rows per table.
         allow_null: Whether the text may be null or NaN.
 
@@ -53,7 +54,7 @@ def read_tables(
             if not all(valid):
                 for row, (text, is_valid) in enumerate(zip(texts, valid, strict=True), number + 1):
                     if not is_valid:
-                        on_bad(f"{name}, row {row}: {column!r} is {text!r:.40}, not a string")
+                        on_invalid(f"{name}, row {row}: {column!r} is {text!r:.40}, not a string")
                 table = table.filter(pyarrow.array(valid))
             number += batch.num_rows
             yield table, number / total
@@ -147,7 +148,7 @@ def inferring_writer(file: BinaryIO, trailing_columns: Sequence[str]) -> Iterato
             names = list(dict.fromkeys(key for row in pending for key in row))
             with _convert_errors():
                 arrays = [_infer_array([_encodable(row.get(name)) for row in pending]) for name in names]
-                table = pyarrow.table(dict(zip(encodable_names(names), arrays, strict=True)))
+                table = pyarrow.table(dict(zip(replace_name_surrogates(names), arrays, strict=True)))
                 merged = pyarrow.unify_schemas([merged, table.schema], promote_options="permissive")
             offsets.append(spool.tell())
             with ipc.new_stream(spool, table.schema) as stream:
@@ -218,7 +219,7 @@ def _mixes_booleans(values: Iterable[Any], kind: Any) -> bool:
 
 def _encodable(value: Any) -> Any:
     if isinstance(value, str):
-        return encodable(value)
+        return replace_surrogates(value)
     if isinstance(value, dict):
-        return dict(zip(encodable_names(list(value)), map(_encodable, value.values()), strict=True))
+        return dict(zip(replace_name_surrogates(list(value)), map(_encodable, value.values()), strict=True))
     return [_encodable(item) for item in value] if isinstance(value, list) else value

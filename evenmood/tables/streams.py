@@ -11,14 +11,14 @@ from typing import Any, BinaryIO, NoReturn
 
 from evenmood.errors import DataError, UsageError
 from evenmood.tables import excel_tables, parquet_tables
-from evenmood.tables.chunk import Chunk, JsonRow, Row, encodable_names
+from evenmood.tables.chunk import Chunk, JsonRow, Row, replace_name_surrogates
 from evenmood.tables.table_files import FORMATS, STREAM, atomic_file, open_input, open_seekable
-from evenmood.tables.table_form import Form, decode_lines, read_form
+from evenmood.tables.text_format import TextFormat, decode_lines, detect_format
 from evenmood.tables.text_tables import ErrorHandler, TextTable, read_csv, read_jsonl, read_txt
-from evenmood.text.normalization import encodable
+from evenmood.text.normalization import replace_surrogates
 
 CHUNK_ROWS = 1000
-TSV_FORM = Form(delimiter="\t", quotes=False)
+TSV_FORMAT = TextFormat(delimiter="\t", quotes=False)
 
 
 def format_of(name: str, requested: str | None, flag: str) -> str:
@@ -32,11 +32,14 @@ def format_of(name: str, requested: str | None, flag: str) -> str:
     Raises:
         UsageError: The format is unknown.
     """
+    accepted_names = [kind for kind in _names() if kind != "txt" or flag != "--format"]
     if requested is None and name == STREAM:
-        raise UsageError(f"{flag} is required for standard input or output; expected one of: {', '.join(_names())}")
+        raise UsageError(
+            f"{flag} is required for standard input or output; expected one of: {', '.join(accepted_names)}"
+        )
     kind = requested or FORMATS.get(Path(name).suffix.lower())
     if kind not in _names():
-        raise UsageError(f"{name}: unknown file extension; set {flag} to one of: {', '.join(_names())}")
+        raise UsageError(f"{name}: unknown file extension; set {flag} to one of: {', '.join(accepted_names)}")
     return kind
 
 
@@ -53,7 +56,7 @@ def read_chunks(
     name: str,
     kind: str,
     column: str | None,
-    on_bad: ErrorHandler = raise_error,
+    on_invalid: ErrorHandler = raise_error,
     size: int = CHUNK_ROWS,
     delimiter: str | None = ",",
     header: Sequence[str] | None = None,
@@ -70,7 +73,7 @@ def read_chunks(
         name: File name, or `-` for standard input.
         kind: `csv`, `tsv`, `jsonl`, `parquet`, `xlsx`, or `txt` (one text per line, in the column `text`).
         column: Required column of strings; None disables the check.
-        on_bad: Called with an error message for each invalid row; if it returns, the row is skipped.
+        on_invalid: Called with an error message for each invalid row; if it returns, the row is skipped.
         size: Maximum number of rows per chunk.
         delimiter: Delimiter of a CSV file; None to detect it.
         header: Column names of a text file without a header.
@@ -86,21 +89,21 @@ def read_chunks(
     """
     if kind == "parquet":
         with open_seekable(name) as seekable:
-            tables = parquet_tables.read_tables(name, seekable, column, on_bad, size, allow_null)
+            tables = parquet_tables.read_tables(name, seekable, column, on_invalid, size, allow_null)
             yield from parquet_tables.as_chunks(tables)
         return
     if kind == "xlsx":
         with open_seekable(name) as seekable:
-            yield from _excel_chunks(name, seekable, column, on_bad, size, allow_empty, sheet)
+            yield from _excel_chunks(name, seekable, column, on_invalid, size, allow_empty, sheet)
         return
     with open_input(name) as input_file:
         total = 0 if name == STREAM else os.fstat(input_file.fileno()).st_size
         names = [column] if column else []
-        form, file = read_form(input_file, name, kind, encoding, delimiter, names)
+        text_format, file = detect_format(input_file, name, kind, encoding, delimiter, names)
         if delimiter == "\t":  # TSV has no quoting
-            form = replace(form, quotes=False)
-        lines = decode_lines(file, form, any_line_end=kind in ("csv", "tsv"))
-        table = TextTable(name, lines, form, column, on_bad, on_suspicious_row, allow_null, allow_empty)
+            text_format = replace(text_format, quotes=False)
+        lines = decode_lines(file, text_format, any_line_end=kind in ("csv", "tsv"))
+        table = TextTable(name, lines, text_format, column, on_invalid, on_suspicious_row, allow_null, allow_empty)
         if encoding is None:
             table = replace(table, hint=f"{table.hint}, or set --encoding")
         try:
@@ -117,25 +120,31 @@ def read_chunks(
                 chunk.append(row)
                 if len(chunk) == size:
                     share_read = file.tell() / total if total else None
-                    yield Chunk(columns or _keys(chunk), chunk, share_read=share_read, form=form)
+                    yield Chunk(columns or _keys(chunk), chunk, share_read=share_read, text_format=text_format)
                     chunk, empty = [], False
             if chunk or empty:
-                yield Chunk(columns or _keys(chunk), chunk, share_read=1.0, form=form)
+                yield Chunk(columns or _keys(chunk), chunk, share_read=1.0, text_format=text_format)
         except UnicodeDecodeError as error:
-            raise DataError(f"{name}: not {form.encoding_name} ({error.reason}); {table.hint}") from None
+            raise DataError(f"{name}: not {text_format.encoding_name} ({error.reason}); {table.hint}") from None
         finally:
             lines.detach()  # closing the wrapper would close standard input
 
 
 def _excel_chunks(
-    name: str, file: BinaryIO, column: str | None, on_bad: ErrorHandler, size: int, allow_empty: bool, sheet: str | None
+    name: str,
+    file: BinaryIO,
+    column: str | None,
+    on_invalid: ErrorHandler,
+    size: int,
+    allow_empty: bool,
+    sheet: str | None,
 ) -> Iterator[Chunk]:
     columns, rows = excel_tables.read_rows(name, file, column, sheet)
     chunk: list[Row] = []
     empty = True
     for number, (row, share_read) in enumerate(rows, 1):
         if column is not None and not allow_empty and excel_tables.text_of(row[column]) is None:
-            on_bad(f"{name}, row {number} (not counting blank rows): {column!r} is empty")
+            on_invalid(f"{name}, row {number} (not counting blank rows): {column!r} is empty")
             continue
         chunk.append(row)
         if len(chunk) == size:
@@ -153,7 +162,7 @@ def write_rows(
     schema: Any = None,
     overwrite: bool = False,
     last: Sequence[str] = (),
-    form: Form | None = None,
+    text_format: TextFormat | None = None,
 ) -> Iterator[Callable[[list[Row]], None]]:
     """Write a table atomically; yields a function that writes rows.
 
@@ -164,13 +173,13 @@ def write_rows(
         schema: Arrow schema for Parquet; by default, it is inferred from all rows.
         overwrite: Whether to replace an existing file.
         last: Columns to place after all others if the schema is inferred.
-        form: Encoding and layout of CSV or TSV; by default, UTF-8 with commas or tabs.
+        text_format: Encoding and layout of CSV or TSV; by default, UTF-8 with commas or tabs.
 
     Raises:
         UsageError: The file exists and `overwrite` is false.
         DataError: A row does not match the table.
     """
-    with atomic_file(name, overwrite) as file, _writer(file, kind, columns, schema, last, form) as write:
+    with atomic_file(name, overwrite) as file, _writer(file, kind, columns, schema, last, text_format) as write:
         yield write
 
 
@@ -196,7 +205,7 @@ def find_column(
     # Detection prefers the delimiter with which the column exists, ignoring case.
     with open_input(name) as file:
         if kind == "csv" and delimiter is None:
-            delimiter = read_form(file, name, kind, encoding, None, [column])[0].delimiter
+            delimiter = detect_format(file, name, kind, encoding, None, [column])[0].delimiter
     columns = next(read_chunks(name, kind, None, ignore, 1, delimiter, encoding=encoding, sheet=sheet)).columns
     matches = [candidate for candidate in columns if candidate.casefold() == column.casefold()]
     return matches[0] if column not in columns and len(matches) == 1 else column
@@ -204,7 +213,7 @@ def find_column(
 
 @contextmanager
 def _writer(
-    file: BinaryIO, kind: str, columns: Sequence[str], schema: Any, last: Sequence[str], form: Form | None
+    file: BinaryIO, kind: str, columns: Sequence[str], schema: Any, last: Sequence[str], text_format: TextFormat | None
 ) -> Iterator[Callable[[list[Row]], None]]:
     if kind == "parquet":
         writer = (
@@ -220,7 +229,7 @@ def _writer(
     elif kind == "jsonl":
         yield lambda rows: file.writelines(_json_line(row) for row in rows) or None
     else:
-        yield _csv_writer(file, form or (TSV_FORM if kind == "tsv" else Form()), columns)
+        yield _csv_writer(file, text_format or (TSV_FORMAT if kind == "tsv" else TextFormat()), columns)
 
 
 def _json_line(row: Row) -> bytes:
@@ -233,21 +242,22 @@ def _json_line(row: Row) -> bytes:
         return json.dumps(row, default=str).encode() + b"\n"
 
 
-def _csv_writer(file: BinaryIO, form: Form, columns: Sequence[str]) -> Callable[[list[Row]], None]:
-    encoding, line_end = form.encoding, form.line_end.encode(form.encoding)
+def _csv_writer(file: BinaryIO, text_format: TextFormat, columns: Sequence[str]) -> Callable[[list[Row]], None]:
+    encoding, line_end = text_format.encoding, text_format.line_end.encode(text_format.encoding)
 
     class Encoder:
         """The file interface that csv.writer requires."""
 
         def write(self, text: str) -> int:
-            return file.write(encodable(text).removesuffix("\r\n").encode(encoding) + line_end)
+            return file.write(replace_surrogates(text).removesuffix("\r\n").encode(encoding) + line_end)
 
-    quoting: dict[str, Any] = {} if form.quotes else {"quoting": csv.QUOTE_NONE, "quotechar": None}
-    # The line terminator determines which characters are quoted: both CR and LF. `Encoder` replaces it with the form's.
-    writer = csv.writer(Encoder(), lineterminator="\r\n", delimiter=form.delimiter, **quoting)
-    file.write(form.byte_order_mark)
-    if form.sep_line:
-        file.write(f"sep={form.delimiter}".encode(encoding) + line_end)
+    quoting: dict[str, Any] = {} if text_format.quotes else {"quoting": csv.QUOTE_NONE, "quotechar": None}
+    # The line terminator determines which characters are quoted: both CR and LF. `Encoder` replaces it with the line
+    # end of the format.
+    writer = csv.writer(Encoder(), lineterminator="\r\n", delimiter=text_format.delimiter, **quoting)
+    file.write(text_format.byte_order_mark)
+    if text_format.sep_line:
+        file.write(f"sep={text_format.delimiter}".encode(encoding) + line_end)
     column_names = set(columns)
 
     def write_row(cells: Sequence[str]) -> None:
@@ -258,18 +268,19 @@ def _csv_writer(file: BinaryIO, form: Form, columns: Sequence[str]) -> Callable[
         except UnicodeEncodeError as error:
             character = error.object[error.start]
             raise DataError(
-                f"{form.encoding_name} cannot encode {character!a} (in {error.object[:40].strip()!r}); "
+                f"{text_format.encoding_name} cannot encode {character!a} (in {error.object[:40].strip()!r}); "
                 "set another --output-encoding, such as utf-8"
             ) from None
 
-    write_row(encodable_names(columns))
+    write_row(replace_name_surrogates(columns))
 
     def write(rows: list[Row]) -> None:
         for row in rows:
             extra = row.keys() - column_names
             if extra:
                 raise DataError(
-                    f"a later row has the key {sorted(extra)[0]!r}, which the first lacks; write JSON Lines"
+                    f"a row has the key {sorted(extra)[0]!r}, which is not among the columns of the first rows; "
+                    "write JSON Lines"
                 )
             write_row([cell(row.get(column)) for column in columns])
 

@@ -9,7 +9,7 @@ from evenmood.errors import DataError
 from evenmood.inputs import is_missing
 from evenmood.tables.chunk import JsonRow, Row, check_column, check_distinct
 from evenmood.tables.csv_records import csv_records
-from evenmood.tables.table_form import Form, broken_byte
+from evenmood.tables.text_format import TextFormat, broken_byte
 
 TEXT_COLUMN = "text"
 """Column of plain text, which has one text per line."""
@@ -24,9 +24,9 @@ class TextTable:
     Attributes:
         name: File name, for error messages.
         lines: Lines from the header on.
-        form: Encoding and layout.
+        text_format: Encoding and layout.
         column: Required column of strings; None disables the check.
-        on_bad: Called for each invalid row; if it returns, the row is skipped.
+        on_invalid: Called for each invalid row; if it returns, the row is skipped.
         on_suspicious_row: Called for each row that probably contains several rows.
         allow_null: Whether the text may be null in JSON Lines.
         allow_empty: Whether the text may be empty in other formats.
@@ -35,25 +35,27 @@ class TextTable:
 
     name: str
     lines: TextIOWrapper
-    form: Form
+    text_format: TextFormat
     column: str | None
-    on_bad: ErrorHandler
+    on_invalid: ErrorHandler
     on_suspicious_row: ErrorHandler
     allow_null: bool
     allow_empty: bool
     hint: str = "convert the file, for instance with iconv"
 
     def is_text(self, line: str, number: int) -> bool:
-        """Return whether all bytes of a line are valid; call `on_bad` if not."""
-        position = broken_byte(line, self.form)
+        """Return whether all bytes of a line are valid; call `on_invalid` if not."""
+        position = broken_byte(line, self.text_format)
         if position is not None:
-            self.on_bad(f"{self.name}, line {number}: not {self.form.encoding_name} at byte {position}; {self.hint}")
+            self.on_invalid(
+                f"{self.name}, line {number}: not {self.text_format.encoding_name} at byte {position}; {self.hint}"
+            )
         return position is None
 
     def is_allowed(self, text: str, number: int) -> bool:
-        """Return whether a text may be used; call `on_bad` if it is empty and must not be."""
+        """Return whether a text may be used; call `on_invalid` if it is empty and must not be."""
         if not text and not self.allow_empty:
-            self.on_bad(f"{self.name}, line {number}: {self.column!r} is empty")
+            self.on_invalid(f"{self.name}, line {number}: {self.column!r} is empty")
         return bool(text) or self.allow_empty
 
 
@@ -61,18 +63,18 @@ def read_csv(table: TextTable, names: Sequence[str] | None = None) -> tuple[list
     """Read columns and rows of CSV or TSV; `names` are the column names of a file without a header."""
     header_read = names is not None
 
-    def on_bad(message: str) -> None:
+    def on_invalid(message: str) -> None:
         if not header_read:
             raise DataError(message)
-        table.on_bad(message)
+        table.on_invalid(message)
 
-    form, first = table.form, 2 if table.form.sep_line else 1
+    text_format, first = table.text_format, 2 if table.text_format.sep_line else 1
     records = csv_records(
         table.name,
         table.lines,
-        on_bad,
-        delimiter=form.delimiter,
-        quotes=form.quotes,
+        on_invalid,
+        delimiter=text_format.delimiter,
+        quotes=text_format.quotes,
         columns=len(names) if names is not None else None,
         on_suspicious_row=table.on_suspicious_row,
         first_line=first,
@@ -81,7 +83,7 @@ def read_csv(table: TextTable, names: Sequence[str] | None = None) -> tuple[list
         number, header, lines = next(records, (first, [], []))
         if not header:
             raise DataError(f"{table.name}: empty; expected a header with the column names")
-        strict = replace(table, on_bad=on_bad)
+        strict = replace(table, on_invalid=on_invalid)
         if all(strict.is_text(line, number + offset) for offset, line in enumerate(lines)):
             header_read = True
     else:
@@ -120,7 +122,7 @@ def read_txt(table: TextTable) -> tuple[list[str], Iterator[Row]]:
 
 def read_jsonl(table: TextTable) -> Iterator[Row]:
     """Read JSON Lines with one object per line."""
-    column, on_bad = table.column, table.on_bad
+    column, on_invalid = table.column, table.on_invalid
     for number, line in enumerate(table.lines, 1):
         if not table.is_text(line, number) or not line.strip():
             continue
@@ -128,17 +130,17 @@ def read_jsonl(table: TextTable) -> Iterator[Row]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            on_bad(f"{where}: not JSON ({error})")
+            on_invalid(f"{where}: not JSON ({error})")
             continue
         if not isinstance(row, dict):
-            on_bad(f"{where}: {type(row).__name__}; expected an object")
+            on_invalid(f"{where}: expected a JSON object, found {type(row).__name__}")
         elif column is None:
             yield JsonRow(row, line)
         elif column not in row:
-            on_bad(f"{where}: no key {column!r}; the keys are {', '.join(map(repr, row)) or 'none'}")
+            on_invalid(f"{where}: no key {column!r}; the keys are {', '.join(map(repr, row)) or 'none'}")
         elif isinstance(row[column], str):
             yield JsonRow(row, line)
         elif table.allow_null and is_missing(row[column]):
             yield JsonRow(row | {column: None}, line)  # treat NaN, which Python's json accepts, as null
         else:
-            on_bad(f"{where}: {column!r} is {json.dumps(row[column])[:40]}, not a string")
+            on_invalid(f"{where}: {column!r} is {json.dumps(row[column])[:40]}, not a string")

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from evenmood.prediction import WordWeight
 from evenmood.text.fast_batch_tokenizer import Encoded
-from evenmood.text.normalization import PAD_ID, encodable
+from evenmood.text.normalization import PAD_ID, replace_surrogates
 from evenmood.text.symbols import SYMBOL
 
 _WORD = re.compile(rf"{SYMBOL.pattern}|\w+(?:['’]\w+)*|[^\w\s]+")
@@ -30,7 +30,7 @@ class EncoderTokenizer:
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Tokenize texts; a truncated text keeps the special tokens at its end."""
-        encodings = self.tokenizer.encode_batch_fast([encodable(text) for text in texts])
+        encodings = self.tokenizer.encode_batch_fast([replace_surrogates(text) for text in texts])
         rows = [encoding.ids for encoding in encodings]
         tokens = np.array([len(row) for row in rows], np.int64)
         words = np.array([len(text.split()) for text in texts], np.int64)
@@ -47,7 +47,7 @@ class EncoderTokenizer:
     def words(self, text: str) -> list[WordWeight]:
         """Return the words of a text, with weight 0, independent of word pieces."""
         spans = [match.span() for match in _WORD.finditer(text)]
-        parts = [encodable(text[start:end]) for start, end in spans]
+        parts = [replace_surrogates(text[start:end]) for start, end in spans]
         encodings = self.tokenizer.encode_batch(parts, add_special_tokens=False)
         return [
             WordWeight(text[start:end], start, end, 0.0, bool(encoding.ids) and self._unknown not in encoding.ids)

@@ -19,16 +19,16 @@ from tokenizers import Tokenizer
 from evenmood.prediction import WordWeight
 from evenmood.text.normalization import (
     EMOTICONS,
-    LONGEST_WORD,
+    MAX_WORD_CHARS,
     PAD_ID,
-    PIECE,
+    PIECE_PREFIX,
     POOL_SIZE,
     UNKNOWN_ID,
-    encodable,
     normalizer,
+    replace_surrogates,
     splitter,
 )
-from evenmood.text.spans import words_read
+from evenmood.text.spans import word_spans
 
 MAX_CACHED_WORDS = 100_000
 """Number of cached words at which the cache is cleared."""
@@ -81,12 +81,12 @@ class _Words(dict[bytes, int]):
 
     def __missing__(self, word: bytes) -> int:
         word_id = self._look_up(word.decode("ascii"))
-        if len(word) <= LONGEST_WORD:  # bound the size of the cache in bytes too
+        if len(word) <= MAX_WORD_CHARS:  # bound the size of the cache in bytes too
             self[word] = word_id
         return word_id
 
     def _look_up(self, word: str) -> int:
-        word_id = self._model.token_to_id(word) if len(word) <= LONGEST_WORD else None
+        word_id = self._model.token_to_id(word) if len(word) <= MAX_WORD_CHARS else None
         if word_id is not None:  # ten times faster than tokenizing it
             return int(word_id)
         ids = [token.id for token in self._model.tokenize(word)]
@@ -155,11 +155,11 @@ class BatchTokenizer:
 
     def words(self, text: str) -> list[WordWeight]:
         """Return the words that the network reads, with weight 0."""
-        return words_read(self.tokenizer, text)[0]
+        return word_spans(self.tokenizer, text)[0]
 
     def _encode_slowly(self, texts: Sequence[str]) -> Encoded:
         """Tokenize with the `tokenizers` library."""
-        encodings = self.tokenizer.encode_batch_fast([encodable(text) for text in texts])
+        encodings = self.tokenizer.encode_batch_fast([replace_surrogates(text) for text in texts])
         rows = [encoding.ids for encoding in encodings]
         counts = np.array([len(row) for row in rows], np.int64)
         if not rows:
@@ -174,7 +174,7 @@ class BatchTokenizer:
         """Whether each token id begins a word rather than continues one."""
         size = self.tokenizer.get_vocab_size()  # an upper bound of the number of ids
         tokens = map(self.tokenizer.id_to_token, range(size))
-        return np.array([not (token or "").startswith(PIECE) for token in tokens])
+        return np.array([not (token or "").startswith(PIECE_PREFIX) for token in tokens])
 
     def _tokens(self, joined: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Tokenize ASCII texts joined with line feeds.

@@ -32,7 +32,7 @@ EMOTICONS = {
     "\U0001f615": r"[:=]-?[/\\](?![/\\])",  # but not the :// of a URL
     "\u2764": r"<3+(?!\d)",
 }
-"""Patterns of the emoticons that stand for each emoji."""
+"""Regular expression of the emoticons converted to each emoji."""
 _SYMBOLS = r"!?\u2026[\p{So}&&[^\ufffd]]"
 """Characters besides letters and digits that `symbols` keeps: exclamation mark, question mark, ellipsis, emoji, but not
 the replacement character U+FFFD."""
@@ -85,10 +85,10 @@ def clean(text: str) -> str:
     Letters and digits of every script are kept, words are separated by single spaces, and GoEmotions' masks `[NAME]`
     and `[RELIGION]` become the words `name` and `religion`. The result may be empty.
     """
-    return NORMALIZER.normalize_str(encodable(text))
+    return NORMALIZER.normalize_str(replace_surrogates(text))
 
 
-def encodable(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """Replace lone surrogates, which UTF-8 cannot encode, with U+FFFD; character positions do not change."""
     try:
         text.encode("utf-8")
@@ -97,11 +97,11 @@ def encodable(text: str) -> str:
     return text
 
 
-PIECE = "##"
+PIECE_PREFIX = "##"
 """Prefix of a word piece that continues a word; cleaned text does not contain it."""
 PIECE_ALPHABET = 100
 """Number of most frequent characters that are pieces; a word with any other character is `[UNK]`."""
-LONGEST_WORD = 60
+MAX_WORD_CHARS = 60
 """Maximum length of a word split into pieces, in characters; longer words are `[UNK]`."""
 
 
@@ -129,7 +129,7 @@ def fit_tokenizer(
         A tokenizer with the ids 0 for padding, 1 for the unknown token, then words by descending frequency, and pieces.
     """
     cleaning, splitting = normalizer(symbols), splitter(symbols)
-    cleaned = (cleaning.normalize_str(encodable(text)) for text in texts)
+    cleaned = (cleaning.normalize_str(replace_surrogates(text)) for text in texts)
     counts = Counter(word for text in cleaned for word, _ in splitting.pre_tokenize_str(text))
     frequent = sorted((word for word in counts if counts[word] >= min_frequency), key=lambda w: (-counts[w], w))
     # [PAD] and [UNK] are plain entries, not "added tokens", which would be matched in the original text: a user who
@@ -139,7 +139,10 @@ def fit_tokenizer(
         vocabulary.setdefault(word, len(vocabulary))
     if pieces:
         model: models.Model = models.WordPiece(
-            vocabulary, unk_token=UNKNOWN, continuing_subword_prefix=PIECE, max_input_chars_per_word=LONGEST_WORD
+            vocabulary,
+            unk_token=UNKNOWN,
+            continuing_subword_prefix=PIECE_PREFIX,
+            max_input_chars_per_word=MAX_WORD_CHARS,
         )
     else:
         model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
@@ -158,9 +161,9 @@ def _pieces(words: Iterable[str], count: int) -> list[str]:
     # The trainer breaks ties by character ids and assigns them in random order unless they are given.
     characters = Counter(character for word in words for character in word)
     alphabet = set(sorted(characters, key=lambda c: (-characters[c], c))[:PIECE_ALPHABET])
-    initial_tokens = [*sorted(alphabet), *(PIECE + character for character in sorted(alphabet))]
+    initial_tokens = [*sorted(alphabet), *(PIECE_PREFIX + character for character in sorted(alphabet))]
     trainer = trainers.WordPieceTrainer(
-        vocab_size=count, special_tokens=initial_tokens, continuing_subword_prefix=PIECE, show_progress=False
+        vocab_size=count, special_tokens=initial_tokens, continuing_subword_prefix=PIECE_PREFIX, show_progress=False
     )
     learner.train_from_iterator([word for word in words if alphabet.issuperset(word)], trainer)
     vocabulary = learner.get_vocab()
@@ -174,7 +177,7 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> np.ndarray:
     """
     if not texts:
         return np.empty((0, 0), np.int32)
-    encodings = tokenizer.encode_batch_fast([encodable(text) for text in texts])
+    encodings = tokenizer.encode_batch_fast([replace_surrogates(text) for text in texts])
     ids = np.array([encoding.ids for encoding in encodings], np.int32)
     if ids.shape[1] == 0:  # all texts are empty after cleaning, and padding is to the longest
         ids = np.full((len(texts), POOL_SIZE), PAD_ID, np.int32)

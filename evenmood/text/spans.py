@@ -6,12 +6,12 @@ from itertools import groupby
 from tokenizers import Tokenizer
 
 from evenmood.prediction import WordWeight
-from evenmood.text.normalization import UNKNOWN_ID, encodable
+from evenmood.text.normalization import UNKNOWN_ID, replace_surrogates
 
 
-def words_read(tokenizer: Tokenizer, text: str) -> tuple[list[WordWeight], list[int], list[int]]:
+def word_spans(tokenizer: Tokenizer, text: str) -> tuple[list[WordWeight], list[int], list[int]]:
     """Return the words that the network reads, with weight 0, the word index of each token, and the token ids."""
-    encoding = tokenizer.encode(encodable(text))
+    encoding = tokenizer.encode(replace_surrogates(text))
     word_of = [number for number in encoding.word_ids if number is not None]
     words: list[WordWeight] = []
     for _, tokens in groupby(range(len(word_of)), word_of.__getitem__):

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-OVERLAP = 4
-"""A window repeats the last sentence of the previous one if it fills at most 1/OVERLAP of a window."""
+MAX_OVERLAP_SHARE = 1 / 4
+"""A window repeats the last sentence of the previous one if it fills at most this share of a window."""
 PEAK_SHARE = 0.25
 """Weight of the maximum over windows; the mean has the remaining weight. An emotion in a single window still counts,
 but a long text does not accumulate labels from all windows. Chosen with `python -m train windows`."""
@@ -44,7 +44,7 @@ def window_spans(text: str, size: int, count: Callable[[Sequence[str]], np.ndarr
             continue
         windows.append((parts[first][0][0], parts[last - 1][0][1]))
         last_tokens = parts[last - 1][1]
-        repeats = last - first > 1 and last_tokens <= size // OVERLAP and last_tokens + parts[last][1] <= size
+        repeats = last - first > 1 and last_tokens <= size * MAX_OVERLAP_SHARE and last_tokens + parts[last][1] <= size
         first, total = (last - 1, last_tokens) if repeats else (last, 0)
     if parts:
         windows.append((parts[first][0][0], parts[-1][0][1]))

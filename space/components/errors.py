@@ -17,7 +17,7 @@ def page_error(message: str) -> gr.Error:
 
 
 @contextmanager
-def page_errors() -> Iterator[None]:
+def convert_page_errors() -> Iterator[None]:
     """Convert the library's exceptions into one-line Gradio errors."""
     try:
         yield

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-AT_LOAD: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+LOAD_EVENT: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 """Settings of events during page load, which bypass Gradio's queue.
 
 The queue sends responses over a stream that the server closes after the last one. A request sent before the browser

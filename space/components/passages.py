@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from evenmood.text.normalization import encodable
+from evenmood.text.normalization import replace_surrogates
 
 SplitMode = Literal["auto", "sentences", "turns"]
 STAMP = r"(?:[\[(]?\d{1,4}[-./:]\d{1,2}[^A-Za-z<\n]{0,24}(?:[AaPp]\.?[Mm]\.?(?=\W))?[\])]? ?[-–]? ?)?"
@@ -33,7 +33,7 @@ def split(text: str, mode: SplitMode = "auto") -> list[Passage]:
         text: The text.
         mode: `sentences`; `turns`, one per line; or `auto`: turns if most lines name their speaker.
     """
-    text = encodable(text)
+    text = replace_surrogates(text)
     # Repeated spaces would make the pattern backtrack in quadratic time.
     lines = [line for raw in text.splitlines() if (line := " ".join(raw.split()))]
     matches = [SPEAKER.match(line) for line in lines]

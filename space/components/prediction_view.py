@@ -8,7 +8,7 @@ from evenmood import EmotionClassifier
 from space.components.charts import Bar, bar, label_groups
 from space.components.labels import SIGNS, chip, group_name, group_of, note
 from space.components.predictions import PredictionDict
-from space.components.support import help_line, mentions_self_harm
+from space.components.support import helpline, mentions_self_harm
 from space.components.texts import join_names, label_name, translate, translate_html
 
 MIN_SUPPORT = 30
@@ -35,7 +35,7 @@ def prediction_html(
     return (
         (note(language, "unread", read=f"{len(text):,}", rest=f"{unread_chars:,}") if unread_chars else "")
         + sentence_html(language, prediction, quiet)
-        + (help_line(language) if quiet else "")
+        + (helpline(language) if quiet else "")
         + label_bars(language, prediction, classifier.thresholds)
         + f'<details class="measured"><summary>{translate_html(language, "quality")}</summary>'
         + quality(language, prediction, per_label)

@@ -43,7 +43,7 @@ class Word(TypedDict):
 
 
 def check_text(text: object) -> str:
-    """Return the text.
+    """Validate a text and return it.
 
     Raises:
         UsageError: The text is not a string, or too long.
@@ -71,8 +71,8 @@ def word_weights(classifier: EmotionClassifier, text: str, label: str | None = N
     Args:
         classifier: The model.
         text: The text.
-        label: Label to explain: a word's weight is the change of the label's probability without the word. By default,
-            the whole prediction is explained.
+        label: Label to explain: a word's weight is the decrease in the label's probability when the word is removed. By
+            default, the whole prediction is explained.
 
     Raises:
         ModelError: The model cannot explain the whole prediction.

@@ -61,7 +61,7 @@ def mentions_self_harm(text: str) -> bool:
     return bool(PHRASES.search(" ".join(text.replace("’", "'").split())))
 
 
-def help_line(language: str) -> str:
+def helpline(language: str) -> str:
     """Render the link to a helpline, in the page's language."""
     link = f'<a href="{HELPLINE_URL}" target="_blank" rel="noopener noreferrer">findahelpline.com</a>'
     return f'<p class="support">{translate_html(language, "support")} {link}</p>'

@@ -6,10 +6,10 @@ import gradio as gr
 
 from evenmood.errors import UsageError
 from evenmood.model.model_folder import read_info
-from space.components.errors import page_errors
+from space.components.errors import convert_page_errors
 from space.components.passages import split
 from space.components.predictions import PredictionDict, Word, analyze_text, analyze_texts, check_text, word_weights
-from space.server.models import BUNDLED, Models
+from space.server.models import DEFAULT_NAME, Models
 
 MAX_TEXTS = 5_000
 """Maximum number of texts in one call, which blocks other batches until it finishes."""
@@ -50,9 +50,10 @@ def add_endpoints(available: Models) -> None:
 
         Args:
             text: The text, at most 20,000 characters.
-            model: `fast` (the default), `accurate`, a name listed by `/models`, or the Hub id of an evenmood model.
+            model: Empty for the default model; `fast`, `accurate`, a name listed by `/models`, or the Hub id of an
+                evenmood model.
         """
-        with page_errors():
+        with convert_page_errors():
             return analyze_text(available.get(model), text)
 
     def explain(text: str, label: str = "", model: str = "") -> list[Word]:
@@ -60,14 +61,16 @@ def add_endpoints(available: Models) -> None:
 
         Args:
             text: The text, at most 20,000 characters.
-            label: Label to explain: a word's weight is the drop of the label's probability without the word. Empty to
-                explain the whole prediction: weights are attention or, for `accurate`, effects of leaving words out.
-            model: `fast` (the default), `accurate`, a name listed by `/models`, or the Hub id of an evenmood model.
+            label: Label to explain: a word's weight is the decrease in the label's probability when the word is
+                removed. Empty to explain the whole prediction: weights are attention or, for `accurate`, effects of
+                leaving words out.
+            model: Empty for the default model; `fast`, `accurate`, a name listed by `/models`, or the Hub id of an
+                evenmood model.
         """
-        with page_errors():
+        with convert_page_errors():
             return word_weights(available.get(model), check_text(text), label or None)
 
-    def compare(text: str, first: str, second: str = BUNDLED) -> Comparison:
+    def compare(text: str, first: str, second: str = DEFAULT_NAME) -> Comparison:
         """Compare the predictions of two models for a text.
 
         Args:
@@ -75,7 +78,7 @@ def add_endpoints(available: Models) -> None:
             first: First model: a name listed by `/models`, or the Hugging Face Hub id of an evenmood model.
             second: Second model.
         """
-        with page_errors():
+        with convert_page_errors():
             predictions = [analyze_text(available.get(name), text) for name in (first, second)]
         labels = [set(prediction["labels"]) for prediction in predictions]
         return {"first": predictions[0], "second": predictions[1], "differ": sorted(labels[0] ^ labels[1])}
@@ -85,9 +88,10 @@ def add_endpoints(available: Models) -> None:
 
         Args:
             texts: At most 5,000 texts of at most 20,000 characters each; use several calls for more.
-            model: `fast` (the default), `accurate`, a name listed by `/models`, or the Hub id of an evenmood model.
+            model: Empty for the default model; `fast`, `accurate`, a name listed by `/models`, or the Hub id of an
+                evenmood model.
         """
-        with page_errors():
+        with convert_page_errors():
             if not isinstance(texts, list):
                 raise UsageError(f"texts must be a list of strings, not {type(texts).__name__}")
             if len(texts) > MAX_TEXTS:
@@ -99,9 +103,10 @@ def add_endpoints(available: Models) -> None:
 
         Args:
             text: The text, at most 20,000 characters.
-            model: `fast` (the default), `accurate`, a name listed by `/models`, or the Hub id of an evenmood model.
+            model: Empty for the default model; `fast`, `accurate`, a name listed by `/models`, or the Hub id of an
+                evenmood model.
         """
-        with page_errors():
+        with convert_page_errors():
             parts = split(check_text(text))
             predictions = analyze_texts(available.get(model), [part.text for part in parts])
         return [

@@ -14,7 +14,7 @@ import gradio as gr
 from evenmood import LABELS, EmotionClassifier
 from evenmood.data.rows import text_hash
 from evenmood.errors import EvenmoodError, UsageError
-from evenmood.text.normalization import encodable
+from evenmood.text.normalization import replace_surrogates
 from space.components.errors import check_length, page_error
 from space.components.labels import note
 from space.components.predictions import analyze_text, check_text
@@ -78,7 +78,7 @@ class Store:
             self._scheduler.trigger().result()
 
     def close(self) -> None:
-        """Stop the regular commits."""
+        """Stop the scheduled commits."""
         if self._scheduler:
             self._scheduler.stop()
 
@@ -106,7 +106,7 @@ def feedback_row(
     Raises:
         UsageError: A label is outside GoEmotions, or the text is too long.
     """
-    text = encodable(check_text(text))
+    text = replace_surrogates(check_text(text))
     prediction = analyze_text(classifier, text)
     labels = {AGREE: prediction["labels"], DISAGREE: []}.get(verdict, labels)
     unknown = [label for label in labels if label not in LABELS]

@@ -16,14 +16,14 @@ from evenmood.model import hub
 from evenmood.model.loading import bundled_folder
 from evenmood.model.model_folder import INFO_FILE, PREDICTION_FILES, read_info
 
-BUNDLED = "default"
+DEFAULT_NAME = "default"
 """Name of the default model in the API."""
 FAST = "fast"
 """Name and title of the fast bundled model, which `from_pretrained` accepts."""
 ACCURATE = "accurate"
 """Name and title of the accurate bundled model, which `from_pretrained` accepts."""
 MAX_MODEL_BYTES = 50_000_000
-"""Maximum size of a Hub model; the bundled models have 6 to 14 MB."""
+"""Maximum size of a Hub model; the bundled models are 11 and 13 MB."""
 MAX_CACHED_MODELS = 3
 """Maximum number of Hub models on disk and in memory; another one replaces the least recently used."""
 DOWNLOAD_WAIT_SECONDS = 1
@@ -69,7 +69,7 @@ class Models:
         self.default_id = default if default and not Path(default).is_dir() else None
         self._named = [Choice(f"./{path.resolve().name}", path.resolve().name, path) for path in folders]
         for choice in self._named:
-            EmotionClassifier(choice.folder or Path())  # reports an invalid folder at the start
+            EmotionClassifier(choice.folder or Path())  # fail early
         self._trained, self._downloads = trained, downloads
         self._loaded: OrderedDict[str, tuple[Any, EmotionClassifier]] = OrderedDict()
         self._fetched: OrderedDict[str, tuple[EmotionClassifier, Path]] = OrderedDict()
@@ -77,7 +77,7 @@ class Models:
 
     def bundled(self) -> list[Choice]:
         """Return the default model, and the other bundled models."""
-        first = Choice(BUNDLED, self.default_title)
+        first = Choice(DEFAULT_NAME, self.default_title)
         others = [ACCURATE] if self._default is None else [FAST, ACCURATE]
         return [first, *(Choice(name, name, bundled_folder(name)) for name in others)]
 
@@ -99,7 +99,7 @@ class Models:
 
     def title(self, name: str | None) -> str:
         """Return the title of a model on the page."""
-        name = name or BUNDLED
+        name = name or DEFAULT_NAME
         return next((choice.title for choice in self.choices() if choice.name == name), name)
 
     def second_choice(self) -> str:
@@ -107,8 +107,8 @@ class Models:
         return self.choices()[1].name
 
     def for_python(self, name: str | None) -> str | None:
-        """Return the argument of `from_pretrained` for a model; None for the bundled model."""
-        return self.default_id if (name or BUNDLED) == BUNDLED else str(name)
+        """Return the argument of `from_pretrained` for a model; None for the default, unless it is a Hub model."""
+        return self.default_id if (name or DEFAULT_NAME) == DEFAULT_NAME else str(name)
 
     def get(self, name: str | None) -> EmotionClassifier:
         """Load a model by its name in the list, or by its Hub id.
@@ -118,8 +118,8 @@ class Models:
         """
         if name is not None and not isinstance(name, str):
             raise ModelError(f"the model must be a name, not {type(name).__name__}")
-        name = (name or "").strip() or BUNDLED
-        if name == BUNDLED or (name == FAST and self._default is None):
+        name = (name or "").strip() or DEFAULT_NAME
+        if name == DEFAULT_NAME or (name == FAST and self._default is None):
             return self.default
         folder = next((choice.folder for choice in self.choices() if choice.name == name and choice.folder), None)
         if folder:
@@ -155,7 +155,7 @@ class Models:
                 self._downloads.mkdir(parents=True, exist_ok=True)
             cache = Path(tempfile.mkdtemp(prefix="evenmood-hub-", dir=self._downloads))
             try:
-                folder = hub.download(name, commit, token=False, cache_dir=cache)
+                folder = hub.download_model(name, commit, token=False, cache_dir=cache)
                 classifier = _open_folder(folder, name)
             except BaseException:
                 shutil.rmtree(cache, ignore_errors=True)
@@ -206,7 +206,7 @@ def _check_on_hub(name: str) -> str:
     size = sum(sizes[file] for file in PREDICTION_FILES)
     if size > MAX_MODEL_BYTES:
         raise ModelError(
-            f"{name!r} on the Hub has {size / 1e6:.0f} MB; expected at most {MAX_MODEL_BYTES / 1e6:.0f} MB; "
+            f"{name!r} on the Hub is {size / 1e6:.0f} MB; expected at most {MAX_MODEL_BYTES / 1e6:.0f} MB; "
             "choose a smaller model"
         )
     return str(info.sha)

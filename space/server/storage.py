@@ -32,14 +32,17 @@ class Storage:
 
     Args:
         folder: The folder; created if missing.
-        total: Maximum size of all entries, in bytes.
-        each: Maximum size of one visitor's entries, in bytes.
+        max_total_bytes: Maximum size of all entries, in bytes.
+        max_visitor_bytes: Maximum size of one visitor's entries, in bytes.
     """
 
-    def __init__(self, folder: Path, total: int = MAX_TOTAL_BYTES, each: int = MAX_VISITOR_BYTES) -> None:
+    def __init__(
+        self, folder: Path, max_total_bytes: int = MAX_TOTAL_BYTES, max_visitor_bytes: int = MAX_VISITOR_BYTES
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder.resolve()
-        self.total, self.each = min(total, shutil.disk_usage(folder).free // 2), each
+        self.max_total_bytes = min(max_total_bytes, shutil.disk_usage(folder).free // 2)
+        self.max_visitor_bytes = max_visitor_bytes
         self._visitors: dict[str, str] = {}
         self._entries_in_use: list[str] = []
         self._lock = threading.Lock()
@@ -83,8 +86,8 @@ class Storage:
             for modified, name, size in entries:
                 visitor = self._visitors.get(name)
                 is_expired = time.time() - modified > RETENTION_SECONDS
-                exceeds_limit = total_size > self.total or (
-                    visitor is not None and size_of_visitor[visitor] > self.each
+                exceeds_limit = total_size > self.max_total_bytes or (
+                    visitor is not None and size_of_visitor[visitor] > self.max_visitor_bytes
                 )
                 if (is_expired or exceeds_limit) and name not in self._entries_in_use:
                     _remove(self.folder / name)
@@ -92,7 +95,7 @@ class Storage:
                     if visitor is not None:
                         size_of_visitor[visitor] -= size
 
-    def clean_regularly(self) -> None:
+    def start_cleanup_thread(self) -> None:
         """Start a thread that removes expired entries."""
 
         def clean() -> None:
@@ -143,7 +146,7 @@ def visitor_of(host: str | None, headers: Mapping[str, str]) -> str:
     return host or "unknown"
 
 
-class WatchUploads:
+class UploadMiddleware:
     """ASGI middleware that records the owner of each upload, and enforces the size limits."""
 
     def __init__(self, app: Any, storage: Storage) -> None:

@@ -15,7 +15,7 @@ from evenmood import EmotionClassifier, __version__
 from evenmood.errors import DataError, UsageError
 from evenmood.model.loading import BUNDLED
 from evenmood.report.counts import ScoredTexts, StreamCounts
-from evenmood.report.page import About
+from evenmood.report.page import ReportMetadata
 from evenmood.report.write import render_report
 from evenmood.tables import emotion_columns
 from evenmood.tables import streams as tables
@@ -42,7 +42,7 @@ class Progress:
         missing: Rows without text.
         fallbacks: Rows in which no label reaches its threshold.
         bad: Malformed rows, which are skipped.
-        first_bad: Error of the first malformed row.
+        first_bad: Error of the first invalid row.
         share_read: Share of the input read so far, 0 to 1; None if unknown.
         seconds: Seconds since the model was loaded.
     """
@@ -143,7 +143,7 @@ def score(
     except pyarrow.ArrowException as error:
         raise DataError(f"{source.name}: {str(error).splitlines()[0]}") from None
     name = next((name for name, folder in BUNDLED.items() if folder == classifier.folder.name), classifier.folder.name)
-    about = About(source.name, name, __version__, column, day=date.today(), metrics=classifier.info.metrics)
+    about = ReportMetadata(source.name, name, __version__, column, day=date.today(), metrics=classifier.info.metrics)
     (out / REPORT_FILE).write_text(render_report(counts, about)[1], encoding="utf-8")
     if not progress.rows:
         problem = f"; the first problem: {progress.first_bad}" if progress.bad else ""
@@ -171,12 +171,12 @@ def _score_chunk(
     cells = [row.cells() if isinstance(row, JsonRow) else row for row in chunk.rows]
     rows = [{name: tables.cell(row.get(name)) for name in source.columns} for row in cells]
     pairs = list(zip(rows, predictions, strict=True))
-    write_parquet([row | emotion_columns.columns_of(prediction, flat=False) for row, prediction in pairs])
+    write_parquet([row | emotion_columns.prediction_values(prediction, join_lists=False) for row, prediction in pairs])
     write_csv(
         [
             {
                 escape_formula(name): escape_formula(value)
-                for name, value in (row | emotion_columns.columns_of(prediction, flat=True)).items()
+                for name, value in (row | emotion_columns.prediction_values(prediction, join_lists=True)).items()
             }
             for row, prediction in pairs
         ]

@@ -12,9 +12,9 @@ from typing import Any
 
 from evenmood.errors import DataError, UsageError
 from evenmood.tables.table_files import FORMATS
-from evenmood.tables.table_form import decode_lines, read_form
+from evenmood.tables.text_format import decode_lines, detect_format
 from evenmood.tables.text_tables import TEXT_COLUMN
-from evenmood.text.normalization import encodable
+from evenmood.text.normalization import replace_surrogates
 
 MAX_FILE_BYTES = 20_000_000
 """Maximum size of an upload."""
@@ -78,28 +78,28 @@ def open_source(path: Path, name: str, work_folder: Path) -> Source:
     content = path.read_bytes()
     if not content.strip():
         raise DataError(f"{name}: the file is empty; choose another file")
-    form, body = read_form(io.BytesIO(content), name, kind, None, None, TEXT_COLUMNS)
-    if b"\0" in content[:HEAD_BYTES] and not form.encoding.startswith("utf-16"):
+    text_format, body = detect_format(io.BytesIO(content), name, kind, None, None, TEXT_COLUMNS)
+    if b"\0" in content[:HEAD_BYTES] and not text_format.encoding.startswith("utf-16"):
         raise DataError(f"{name}: not a text file, despite its extension; save it as {kind.upper()}")
-    lines = decode_lines(body, form, any_line_end=kind in ("csv", "tsv"))
+    lines = decode_lines(body, text_format, any_line_end=kind in ("csv", "tsv"))
     try:
         text = lines.read()
     except UnicodeDecodeError as error:
-        raise DataError(f"{name}: not {form.encoding_name} ({error.reason}); save it as UTF-8") from None
-    encoding = None if form.encoding == "utf-8" else form.encoding_name.title()
+        raise DataError(f"{name}: not {text_format.encoding_name} ({error.reason}); save it as UTF-8") from None
+    encoding = None if text_format.encoding == "utf-8" else text_format.encoding_name
     if encoding:
         path = work_folder / f"source{Path(name).suffix.lower()}"
         with path.open("w", encoding="utf-8", errors=lines.errors, newline="") as copy:
             copy.write(text)  # invalid characters stay, and are reported when the row is read
     if kind == "jsonl":
-        check_rows(text.count(form.line_end), name)
-        keys, first = _keys(text.split(form.line_end), name)
+        check_rows(text.count(text_format.line_end), name)
+        keys, first = _keys(text.split(text_format.line_end), name)
         return Source(path, name, kind, keys, first, encoding=encoding)
     if kind == "txt":
-        check_rows(text.count(form.line_end), name)
+        check_rows(text.count(text_format.line_end), name)
         first = [{TEXT_COLUMN: line.rstrip("\r\n")} for line in text[:HEAD_BYTES].split("\n", SAMPLE_ROWS)]
         return Source(path, name, kind, [TEXT_COLUMN], first[:SAMPLE_ROWS], encoding=encoding)
-    delimiter = form.delimiter
+    delimiter = text_format.delimiter
     cells = csv.reader(io.StringIO(text[:HEAD_BYTES], newline=""), delimiter=delimiter)
     try:
         columns = next(cells, [])
@@ -150,7 +150,7 @@ def _keys(lines: list[str], name: str) -> tuple[list[str], list[dict[str, Any]]]
         except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
-            keys.update(dict.fromkeys(map(encodable, row)))
+            keys.update(dict.fromkeys(map(replace_surrogates, row)))
             first += [row] if len(first) < SAMPLE_ROWS else []
         if len(keys) > MAX_COLUMNS:
             raise DataError(f"{name}: more than {MAX_COLUMNS} different keys; remove some")

@@ -35,7 +35,8 @@ def run(module: str, job: dict[str, Any], name: str) -> Generator[dict[str, Any]
         name: Name of the table, for error messages.
 
     Raises:
-        DataError: The table cannot be read, or exceeds the memory, time or disk limits.
+        DataError: The table cannot be read, or the worker fails, runs out of memory, or exceeds the CPU-time or
+            file-size limit.
         UsageError: The table is too large, or a column is missing.
     """
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
@@ -60,8 +61,8 @@ def run(module: str, job: dict[str, Any], name: str) -> Generator[dict[str, Any]
                 yield report
             if process.wait():
                 raise DataError(
-                    f"{name}: the table exceeds the limits of this server (exit code {process.returncode}); "
-                    "use a smaller table"
+                    f"{name}: the worker process failed (exit code {process.returncode}), perhaps because the table "
+                    "exceeds this server's limits; try a smaller table"
                 )
         except BrokenPipeError:
             raise DataError(f"{name}: the worker process could not be started; try again later") from None

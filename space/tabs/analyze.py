@@ -7,9 +7,9 @@ import gradio as gr
 
 from evenmood import EmotionClassifier
 from evenmood.errors import UsageError
-from evenmood.text.normalization import encodable
+from evenmood.text.normalization import replace_surrogates
 from space.components import samples
-from space.components.errors import page_errors
+from space.components.errors import convert_page_errors
 from space.components.labels import note
 from space.components.passages import sentence_spans
 from space.components.prediction_view import all_labels, prediction_html
@@ -17,7 +17,7 @@ from space.components.predictions import MAX_TEXT_CHARS, PredictionDict, analyze
 from space.components.texts import LANGUAGES, label_choices, language_of, localize, localize_html
 from space.components.words_view import passages_html, words_html
 from space.server import feedback
-from space.server.models import BUNDLED, Models
+from space.server.models import DEFAULT_NAME, Models
 
 ATTENTION, LEAVE_ONE_OUT = "attention", "left out"
 MAX_EXPLAINED_WORDS = 60
@@ -97,13 +97,13 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
                 code: dict[str, Any] = {"interactive": False, "max_lines": 12, "wrap_lines": True}
                 json_box = gr.Code(opening["json"], language="json", label="JSON", elem_id="as-json", **code)
                 python_box = gr.Code(opening["python"], language="python", label="Python", elem_id="as-python", **code)
-        analyzed = gr.State([samples.OPENING, BUNDLED])
+        analyzed = gr.State([samples.OPENING, DEFAULT_NAME])
         feedback.panel(models, store, text, analyzed)
 
     def show(content: str, model_name: str, by: str, request: gr.Request) -> Iterator[list[Any]]:
         """Show the prediction and its explanation; if the explanation takes seconds, show the prediction first."""
         language = language_of(request)
-        with page_errors():
+        with convert_page_errors():
             beginning, rest = split_at_limit(content)
             if not beginning.strip():
                 empty = [note(language, "write_something"), gr.Column(visible=False), gr.skip(), gr.skip(), ""]
@@ -128,13 +128,13 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
         ]
         if is_encoder(classifier) and not by_passages:
             yield [*first_outputs, note(language, "words_waiting"), *last_outputs]
-        with page_errors():
+        with convert_page_errors():
             explanation = _explanation(language, classifier, beginning, rest, by, first, by_passages)
         yield [*first_outputs, explanation, *last_outputs]
 
     def explain_again(content: str, model_name: str, by: str, selected: str, request: gr.Request) -> list[Any]:
         language = language_of(request)
-        with page_errors():
+        with convert_page_errors():
             beginning, rest = split_at_limit(content)
             if not beginning.strip():
                 return [gr.skip(), ""]
@@ -145,12 +145,14 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
 
     inputs = [text, model, method]
     outputs = [result, why, methods, label, words, labels, details, json_box, python_box, analyzed]
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    hidden_event: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     for event in (button.click, model.input, switched.then):
-        event(show, inputs, outputs, **quiet, **({} if event == switched.then else {"trigger_mode": "always_last"}))
-    examples.load_input_event.then(show, inputs, outputs, **quiet)
+        event(
+            show, inputs, outputs, **hidden_event, **({} if event == switched.then else {"trigger_mode": "always_last"})
+        )
+    examples.load_input_event.then(show, inputs, outputs, **hidden_event)
     for event in (method.input, label.input):
-        event(explain_again, [text, model, method, label], [label, words], trigger_mode="always_last", **quiet)
+        event(explain_again, [text, model, method, label], [label, words], trigger_mode="always_last", **hidden_event)
     share.click(None, [text, model], link, js=LINK)
     linked = gr.Checkbox(visible=False)
     link_read = page.load(None, None, [text, model, linked], js=READ_LINK)
@@ -175,7 +177,7 @@ def opening_prediction(models: Models) -> dict[str, Any]:
         part: localize_html(f"opening_{part}", {language: parts[language][part] for language in LANGUAGES})
         for part in parts[LANGUAGES[0]]
     }
-    code = {"json": as_json(prediction), "python": as_python(text, models.for_python(BUNDLED))}
+    code = {"json": as_json(prediction), "python": as_python(text, models.for_python(DEFAULT_NAME))}
     return html | code | {"order": _by_probability(prediction)}
 
 
@@ -187,7 +189,7 @@ def split_at_limit(text: object) -> tuple[str, str]:
     """
     if not isinstance(text, str):
         raise UsageError(f"the text must be a string, not {type(text).__name__}")
-    text = encodable(text)
+    text = replace_surrogates(text)
     if len(text) <= MAX_TEXT_CHARS:
         return text, ""
     end = text.rfind(" ", MAX_TEXT_CHARS - 100, MAX_TEXT_CHARS)

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from space.components import samples
-from space.components.errors import page_error, page_errors
+from space.components.errors import convert_page_errors, page_error
 from space.components.labels import NOTE, note
 from space.components.texts import label_choices, language_of, localize, translate
 from space.server.models import Models
@@ -17,9 +17,9 @@ from space.table import scoring, sources
 from space.table.results import FILE_ORDER, ORDERS, build_results, progress_bar, progress_html, rows_html
 from space.table.uploads import Upload, inspect_upload
 
-AT_ONCE = 1
+CONCURRENCY_LIMIT = 1
 """Number of tables scored at the same time; others wait in the queue, while single texts are processed."""
-INSPECTED_AT_ONCE = 2
+INSPECTION_CONCURRENCY_LIMIT = 2
 """Number of uploads inspected at the same time."""
 
 
@@ -84,13 +84,13 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
         result,
     ]
 
-    def look(path: str | None, request: gr.Request) -> list[Any]:
+    def inspect(path: str | None, request: gr.Request) -> list[Any]:
         """List an upload's columns, and select those that probably contain texts and dates."""
         language = language_of(request)
         no_dates = (translate(language, "no_dates"), "")
         if not path:
             return [gr.Row(visible=False), gr.Dropdown([], value=None), gr.Dropdown([no_dates], value=""), ""]
-        with page_errors(), storage.in_use(Path(path)), tempfile.TemporaryDirectory() as work_folder:
+        with convert_page_errors(), storage.in_use(Path(path)), tempfile.TemporaryDirectory() as work_folder:
             upload = inspect_upload(Path(path), Path(path).name, Path(work_folder))
         source = upload.source
         dates = [no_dates, *((name, name) for name in source.columns)]
@@ -115,7 +115,7 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
         work_folder = storage.new_folder(visitor_of(request.client.host if request.client else None, request.headers))
         complete = False
         try:
-            with page_errors(), storage.in_use(work_folder, Path(path) if path else None):
+            with convert_page_errors(), storage.in_use(work_folder, Path(path) if path else None):
                 waiting = progress_bar(0.0, translate(language, "batch_waiting"))
                 yield [waiting, gr.Column(visible=False), gr.Button(visible=True), *unchanged]
                 remove_result(previous)
@@ -172,20 +172,25 @@ def tab(models: Models, storage: Storage, model: gr.Dropdown) -> None:
     def stopped(request: gr.Request) -> list[Any]:
         return [note(language_of(request), "stopped"), gr.Button(visible=False)]
 
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    job: dict[str, Any] = {"concurrency_limit": AT_ONCE, "concurrency_id": "tables", "trigger_mode": "once", **quiet}
+    hidden_event: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    job: dict[str, Any] = {
+        "concurrency_limit": CONCURRENCY_LIMIT,
+        "concurrency_id": "tables",
+        "trigger_mode": "once",
+        **hidden_event,
+    }
     upload_outputs = [columns, column, date, progress]
     inputs = [file, pasted, model, column, date, result]
     for event in (file.upload, file.clear):
-        event(look, file, upload_outputs, concurrency_limit=INSPECTED_AT_ONCE, **quiet)
+        event(inspect, file, upload_outputs, concurrency_limit=INSPECTION_CONCURRENCY_LIMIT, **hidden_event)
     by_button = run.click(score, inputs, outputs, **job)
-    sample_loaded = sample.click(load_sample, None, file, **quiet)
-    by_sample = sample_loaded.then(look, file, upload_outputs, concurrency_limit=INSPECTED_AT_ONCE, **quiet).then(
-        score, inputs, outputs, api_name="score_sample", **job
-    )
-    stop.click(stopped, None, [progress, stop], cancels=[by_button, by_sample], **quiet)
+    sample_loaded = sample.click(load_sample, None, file, **hidden_event)
+    by_sample = sample_loaded.then(
+        inspect, file, upload_outputs, concurrency_limit=INSPECTION_CONCURRENCY_LIMIT, **hidden_event
+    ).then(score, inputs, outputs, api_name="score_sample", **job)
+    stop.click(stopped, None, [progress, stop], cancels=[by_button, by_sample], **hidden_event)
     for event in (with_label.input, order.input, search.submit, search.blur):
-        event(sorted_rows, [with_label, order, search, result], [rows, rows_note], **quiet)
+        event(sorted_rows, [with_label, order, search, result], [rows, rows_note], **hidden_event)
 
 
 def _store_pasted_text(lines: str, work_folder: Path) -> Upload:

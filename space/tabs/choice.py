@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from space.components.texts import localize
-from space.server.models import BUNDLED, Models
+from space.server.models import DEFAULT_NAME, Models
 
 OTHER = "other"
 """Switch position that shows the list."""
@@ -16,11 +16,14 @@ def create(models: Models) -> tuple[gr.Radio, gr.Dropdown]:
     with gr.Column(elem_id="choice", min_width=260):
         positions = [(choice.title, choice.name) for choice in models.bundled()]
         switch = gr.Radio(
-            [*positions, (localize("other_model"), OTHER)], value=BUNDLED, label=localize("model"), elem_id="switch"
+            [*positions, (localize("other_model"), OTHER)],
+            value=DEFAULT_NAME,
+            label=localize("model"),
+            elem_id="switch",
         )
         model = gr.Dropdown(
             models.titles(),
-            value=BUNDLED,
+            value=DEFAULT_NAME,
             label=localize("another_model"),
             info=localize("model_hint"),
             allow_custom_value=True,
@@ -32,7 +35,7 @@ def create(models: Models) -> tuple[gr.Radio, gr.Dropdown]:
 
 def connect(models: Models, switch: gr.Radio, model: gr.Dropdown) -> Any:
     """Synchronize the switch and the list; return the event of the switch."""
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+    hidden_event: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     bundled = [choice.name for choice in models.bundled()]
 
     def update_list(position: str) -> gr.Dropdown:
@@ -42,5 +45,5 @@ def connect(models: Models, switch: gr.Radio, model: gr.Dropdown) -> Any:
         """Update the switch after a selection from the list, or by a link."""
         return [name, gr.Dropdown(visible=False)] if name in bundled else [OTHER, gr.Dropdown(visible=True)]
 
-    model.change(update_switch, model, [switch, model], **quiet)
-    return switch.input(update_list, switch, model, **quiet)
+    model.change(update_switch, model, [switch, model], **hidden_event)
+    return switch.input(update_list, switch, model, **hidden_event)

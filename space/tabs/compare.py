@@ -6,14 +6,14 @@ from typing import Any
 import gradio as gr
 
 from space.components import samples
-from space.components.errors import check_length, page_errors
+from space.components.errors import check_length, convert_page_errors
 from space.components.labels import note
 from space.components.prediction_view import sentence_html
 from space.components.predictions import PredictionDict, analyze_text
-from space.components.support import help_line, mentions_self_harm
+from space.components.support import helpline, mentions_self_harm
 from space.components.tables import comparison
 from space.components.texts import LANGUAGES, language_of, localize, localize_html
-from space.server.models import BUNDLED, Models
+from space.server.models import DEFAULT_NAME, Models
 
 
 def tab(models: Models) -> list[gr.Dropdown]:
@@ -39,7 +39,7 @@ def tab(models: Models) -> list[gr.Dropdown]:
                     min_width=250,
                     elem_id=key.replace("_", "-"),
                 )
-                for key, value in (("model_a", BUNDLED), ("model_b", second))
+                for key, value in (("model_a", DEFAULT_NAME), ("model_b", second))
             )
         with gr.Row(elem_classes="actions"):
             button = gr.Button(localize("compare"), variant="primary", elem_classes="go", elem_id="compare")
@@ -59,15 +59,15 @@ def tab(models: Models) -> list[gr.Dropdown]:
         check_length(language, content)
         if not content.strip():
             return [note(language, "write_something"), ""]
-        if (first or BUNDLED) == (second or BUNDLED):
+        if (first or DEFAULT_NAME) == (second or DEFAULT_NAME):
             return [note(language, "compare_choose"), ""]
-        with page_errors():
+        with convert_page_errors():
             predictions = analyze_text(models.get(first), content), analyze_text(models.get(second), content)
-        titles = models.title(first or BUNDLED), models.title(second or BUNDLED)
+        titles = models.title(first or DEFAULT_NAME), models.title(second or DEFAULT_NAME)
         return list(_html(language, titles, predictions, content).values())
 
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    button.click(show, [text, first_model, second_model], [sides, table], **quiet)
+    hidden_event: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    button.click(show, [text, first_model, second_model], [sides, table], **hidden_event)
     return [first_model, second_model]
 
 
@@ -75,7 +75,7 @@ def _opening(models: Models, second: str) -> dict[str, Any]:
     """Predict the sample, and return the HTML in the browser's language."""
     text = samples.IRONIC
     predictions = analyze_text(models.default, text), analyze_text(models.get(second), text)
-    titles = models.title(BUNDLED), models.title(second)
+    titles = models.title(DEFAULT_NAME), models.title(second)
     html = {language: _html(language, titles, predictions, text) for language in LANGUAGES}
     return {
         part: localize_html(f"opening_compare_{part}", {language: html[language][part] for language in LANGUAGES})
@@ -93,6 +93,6 @@ def _html(
         for title, prediction in zip(titles, predictions, strict=True)
     )
     return {
-        "sides": (help_line(language) if quiet else "") + f'<div class="two">{sides}</div>',
+        "sides": (helpline(language) if quiet else "") + f'<div class="two">{sides}</div>',
         "table": comparison(language, titles, predictions),
     }

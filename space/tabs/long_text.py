@@ -8,16 +8,16 @@ import numpy as np
 from evenmood import GROUPS, EmotionClassifier
 from space.components import samples
 from space.components.charts import Panel, panel_row
-from space.components.errors import check_length, page_errors
+from space.components.errors import check_length, convert_page_errors
 from space.components.labels import group_of, group_title, names_of, note
 from space.components.passages import Passage, split
-from space.components.support import help_line, mentions_self_harm
+from space.components.support import helpline, mentions_self_harm
 from space.components.tables import passages_table
 from space.components.texts import label_choices, label_name, language_of, localize, translate
 from space.server.models import Models
 
-ARC = ("positive", "negative", "ambiguous")
-FLAGGED = ("anger", "disgust", "fear", "grief", "sadness")
+DEFAULT_SERIES = ("positive", "negative", "ambiguous")
+DEFAULT_FLAGS = ("anger", "disgust", "fear", "grief", "sadness")
 """Labels whose passages are flagged by default, for moderators."""
 MAX_SHOWN_CHARS = 160
 """Maximum length of a passage in a tooltip."""
@@ -42,15 +42,15 @@ def tab(models: Models, model: gr.Dropdown) -> None:
         modes = [(localize(f"split_{mode}"), mode) for mode in ("auto", "sentences", "turns")]
         split_mode = gr.Dropdown(modes, value="auto", label=localize("split"), elem_id="long-split", min_width=220)
         series = gr.Dropdown(
-            [*((localize(group), group) for group in ARC), *label_choices(models.default.labels)],
-            value=list(ARC),
+            [*((localize(group), group) for group in DEFAULT_SERIES), *label_choices(models.default.labels)],
+            value=list(DEFAULT_SERIES),
             multiselect=True,
             label=localize("arc"),
             min_width=260,
         )
         flagged = gr.Dropdown(
             label_choices(models.default.labels),
-            value=list(FLAGGED),
+            value=list(DEFAULT_FLAGS),
             multiselect=True,
             label=localize("watch"),
             min_width=260,
@@ -68,20 +68,22 @@ def tab(models: Models, model: gr.Dropdown) -> None:
         passages = split(content, mode)
         if not passages:
             return [gr.skip(), gr.Column(visible=True), note(language, "write_something"), "", ""]
-        with page_errors():
-            html = view(language, models.get(model_name), passages, selected_series, flags)
+        with convert_page_errors():
+            html = render_passages(language, models.get(model_name), passages, selected_series, flags)
         return [gr.Row(visible=True), gr.Column(visible=True), *html]
 
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    hidden_event: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     inputs, outputs = [text, split_mode, model, series, flagged], [options, results, summary, arc, table]
-    button.click(show, inputs, outputs, **quiet)
+    button.click(show, inputs, outputs, **hidden_event)
     for sample, content in ((chat, samples.CHAT), (letter, samples.LETTER)):
-        sample.click(lambda content=content: content, None, text, **quiet).then(show, inputs, outputs, **quiet)
+        sample.click(lambda content=content: content, None, text, **hidden_event).then(
+            show, inputs, outputs, **hidden_event
+        )
     for option in (split_mode, series, flagged):
-        option.input(show, inputs, outputs, trigger_mode="always_last", **quiet)
+        option.input(show, inputs, outputs, trigger_mode="always_last", **hidden_event)
 
 
-def view(
+def render_passages(
     language: str, classifier: EmotionClassifier, passages: list[Passage], series: list[str], flags: list[str]
 ) -> list[str]:
     """Render the summary, the chart and the table of passages.
@@ -99,7 +101,7 @@ def view(
     quiet = mentions_self_harm("\n".join(passage.text for passage in passages))
     summary = f'<p class="sentence">{translate(language, "passages_sentence", count=f"{len(passages):,}")}</p>'
     if quiet:
-        summary += help_line(language)
+        summary += helpline(language)
     if flags:
         summary += note(language, "marked", marked=sum(flagged), count=len(passages))
     tooltips = [

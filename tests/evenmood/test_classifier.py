@@ -144,7 +144,7 @@ def test_set_thresholds() -> None:
     assert "grief" in model.predict(TEXTS[0]).labels
     with pytest.raises(UsageError, match="'rage'"):
         model.set_thresholds(joy=0.1, rage=0.1)
-    with pytest.raises(UsageError, match=r"none for admiration, .*set_thresholds"):
+    with pytest.raises(UsageError, match=r"missing admiration, .*use set_thresholds"):
         model.thresholds = {"joy": 0.1}
     assert dict(model.thresholds) == original | {"grief": 0.0}
     model.thresholds = dict.fromkeys(LABELS, 0.4)

@@ -59,8 +59,8 @@ def test_fallback_is_reported(tmp_path: Path) -> None:
     classifier = EmotionClassifier.from_pretrained()
     classifier.thresholds = dict.fromkeys(LABELS, 1.0)
     classifier.save_pretrained(tmp_path / "strict")
-    printed, _ = evenmood("--model", tmp_path / "strict", "The train leaves")
-    assert "No label reaches its threshold" in printed
+    printed, _ = evenmood("--model", tmp_path / "strict", "The train leaves", "--proba")
+    assert printed.endswith("No label reaches its threshold; the most probable one is neutral.\n")
 
 
 def test_help_version_and_info(tmp_path: Path) -> None:
@@ -160,15 +160,15 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     ("name", "content", "message", "code"),
     [
         ("in.csv", b"id,body\n1,x\n", "no column 'text'; the columns are 'id', 'body'", 2),
-        ("in.csv", b"id,text\n1,ok\n2\n", "line 3: 1 cell, but the table has 2 columns", 1),
-        ("in.csv", b'id,text\n1,"a\nb"\n2,x,y\n', "line 4: 3 cells", 1),
+        ("in.csv", b"id,text\n1,ok\n2\n", "line 3: expected 2 cells, found 1", 1),
+        ("in.csv", b'id,text\n1,"a\nb"\n2,x,y\n', "line 4: expected 2 cells, found 3", 1),
         ("in.csv", b'id,text\n1,"never closed\n', "line 2: unexpected end of data", 1),
         ("in.csv", b"id,text\n0,\xc3\xa9\n1,caf\xe9\n", "line 3: not UTF-8 at byte 5; convert the file", 1),
         ("in.csv", b"", "empty; expected a header with the column names", 1),
         ("in.csv", b"text,text\na,b\n", "duplicate column 'text'", 1),
         ("in.csv", b"text,emotions\na,b\n", "already has a column 'emotions'", 2),
         ("in.jsonl", b'{"text": "a"}\n{"text": \n', "line 2: not JSON", 1),
-        ("in.jsonl", b'["a"]\n', "line 1: list; expected an object", 1),
+        ("in.jsonl", b'["a"]\n', "line 1: expected a JSON object, found list", 1),
         ("in.jsonl", b'{"text": 3}\n', "line 1: 'text' is 3, not a string", 1),
         ("in.jsonl", b'{"other": "a"}\n', "line 1: no key 'text'; the keys are 'other'", 1),
         ("in.parquet", b"not parquet at all", "not a Parquet file", 1),
@@ -194,7 +194,7 @@ def test_skip_bad_counts_invalid_rows(tmp_path: Path, name: str, content: bytes,
     (tmp_path / name).write_bytes(content)
     printed, error = evenmood("predict", tmp_path / name, "--format", "jsonl", "--skip-bad")
     assert len(printed.splitlines()) == rows
-    assert error.startswith(f"skipped {invalid} invalid rows of {rows + invalid}; the first: ")
+    assert error.startswith(f"invalid rows skipped: {invalid} of {rows + invalid}; the first: ")
 
 
 def test_header_only_and_very_long_fields(tmp_path: Path) -> None:
@@ -245,6 +245,8 @@ def test_invalid_outputs_are_rejected(table: Path, tmp_path: Path) -> None:
     assert "no such file" in evenmood("predict", tmp_path / "missing.csv", out, "--overwrite", code=2)[1]
     assert "unknown label 'fury'" in evenmood("predict", table, "--labels", "joy,fury", code=2)[1]
     assert "--input-format is required" in evenmood("predict", "-", code=2)[1]
+    error = evenmood("predict", table, tmp_path / "out.xls", code=2)[1]
+    assert error.endswith("set --format to one of: csv, tsv, jsonl, parquet, xlsx\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
@@ -366,8 +368,7 @@ def test_long_texts_are_counted(tmp_path: Path) -> None:
     source.write_text("text\n" + "so it goes on and on. " * 100 + "\nshort\n")
     for kind in ("csv", "jsonl"):
         error = evenmood("predict", source, "--format", kind)[1]
-        assert error.startswith("1 texts with more than")
-        assert error.endswith("were split into overlapping windows\n")
+        assert error == "texts of more than 128 tokens, split into overlapping windows: 1\n"
 
 
 def test_info_takes_the_model_as_argument_or_option(folder: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
+from typing import Any
 
 import numpy as np
 import pyarrow
@@ -13,7 +14,8 @@ import pytest
 from pyarrow import parquet
 
 from benchmarks.texts import synthetic_texts
-from evenmood import LABELS
+from evenmood import LABELS, EvenmoodError
+from evenmood.distributed import ray_cluster
 from evenmood.tables import emotion_columns
 from tests.commands import run_command
 from tests.fakes.local_hub import run_module
@@ -122,6 +124,18 @@ def test_lost_node_loses_no_rows(table: Path, tmp_path: Path) -> None:
     assert sum(map(list.__ne__, actual["emotions"].to_pylist(), expected["emotions"].to_pylist())) < 5
 
 
+def test_failed_start_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**options: Any) -> None:
+        raise RuntimeError("no free port")
+
+    monkeypatch.setattr("ray.init", fail)
+    with (
+        pytest.raises(EvenmoodError, match=r"^cannot start a local Ray cluster: no free port$"),
+        ray_cluster.connect(None),
+    ):
+        pass
+
+
 def test_invalid_input_is_rejected_before_predicting(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
     command: list[str | Path] = ["evenmood", "predict", table, out, "--engine", "ray"]
@@ -208,13 +222,13 @@ def test_rows_without_a_text(cluster: list[str], tmp_path: Path) -> None:
     assert not (tmp_path / "out.parquet").exists()
     result = run_module(*command, *cluster, "--strict", "--skip-bad")
     assert result.returncode == 0, result.stderr
-    assert "skipped 2 invalid rows of 4; the first:" in result.stderr
+    assert "invalid rows skipped: 2 of 4; the first:" in result.stderr
     assert parquet.read_table(tmp_path / "out.parquet")["id"].to_pylist() == [0, 2]
     skipped = parquet.read_table(tmp_path / "out.parquet")
     for result in (run_module(*command, *cluster, "--overwrite"), run_command(*command, "--overwrite")):
         assert result.returncode == 0, result.stderr
         # Ray may print lines before it.
-        assert result.stderr.splitlines()[-1] == "2 of 4 rows have no text and got an empty prediction"
+        assert result.stderr.splitlines()[-1] == "rows without a text, which got an empty prediction: 2 of 4"
         table = parquet.read_table(tmp_path / "out.parquet")
         assert [row is None for row in table["emotions"].to_pylist()] == [False, True, False, True]
         assert table.take([0, 2]) == skipped
@@ -254,12 +268,12 @@ def test_emotions_only(cluster: list[str], tmp_path: Path) -> None:
             run_command(*command, local, "--emotions-only", "--overwrite", *options),
         ):
             assert result.returncode == 0, result.stderr
-            assert result.stderr.splitlines()[-1] == "1 of 3 rows have no text and got an empty prediction"
+            assert result.stderr.splitlines()[-1] == "rows without a text, which got an empty prediction: 1 of 3"
         table = parquet.read_table(distributed)
         assert table == parquet.read_table(local)
         assert table.column_names[: len(names) + 3] == [*names, *emotion_columns.PREDICTION_COLUMNS]
     result = run_module(*command, distributed, *cluster, "--emotions-only", "--overwrite", "--strict", "--skip-bad")
-    assert "skipped 1 invalid rows of 3" in result.stderr.splitlines()[-1]
+    assert "invalid rows skipped: 1 of 3" in result.stderr.splitlines()[-1]
     for column, message in (("key", "no column 'key'"), ("emotions", "already has a column 'emotions'")):
         result = run_command(*command, distributed, *cluster, "--overwrite", "--emotions-only", "--id", column)
         assert (result.returncode, result.stderr.count("\n")) == (2, 1)

@@ -72,7 +72,7 @@ def test_simple_texts(model: EmotionClassifier, text: str, label: str) -> None:
 def test_validation_metrics_are_reproducible(model: EmotionClassifier) -> None:
     rows = load_split(str(GOEMOTIONS), "validation")
     thresholds = np.array([model.thresholds[label] for label in model.labels], np.float32)
-    results = score(rows.labels, model.predict_proba(rows.texts), thresholds, model.labels, resamples=0)
+    results = score(rows.labels, model.predict_proba(rows.texts), thresholds, model.labels, bootstrap_samples=0)
     expected = RESULTS["metrics"]["validation"]["tuned"]
     assert results["macro_f1"] == pytest.approx(expected["macro_f1"]["value"], abs=1e-3)
     assert results["micro_f1"] == pytest.approx(expected["micro_f1"]["value"], abs=1e-3)

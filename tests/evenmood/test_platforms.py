@@ -69,17 +69,17 @@ def test_closed_pipe_is_not_an_error(monkeypatch: pytest.MonkeyPatch, capsys: py
     def app(arguments: list[str], prog_name: str) -> None:
         raise OSError(errno.EINVAL, "Invalid argument")
 
-    assert command.closed_pipe(BrokenPipeError())
+    assert command.is_closed_pipe(BrokenPipeError())
     monkeypatch.setattr(sys, "platform", "linux")
-    assert not command.closed_pipe(OSError(errno.EINVAL, "Invalid argument"))
+    assert not command.is_closed_pipe(OSError(errno.EINVAL, "Invalid argument"))
     monkeypatch.setattr(sys, "platform", "win32")
-    assert not command.closed_pipe(OSError(errno.EINVAL, "Invalid argument", "in.csv"))
+    assert not command.is_closed_pipe(OSError(errno.EINVAL, "Invalid argument", "in.csv"))
     with pytest.raises(SystemExit) as stop:
         command.run(app, "evenmood", [])
     assert (stop.value.code, capsys.readouterr().err) == (1, "")
 
 
-@pytest.mark.parametrize("failures", [3, model_folder.TRIES])
+@pytest.mark.parametrize("failures", [3, model_folder.MAX_ATTEMPTS])
 def test_saving_to_a_folder_in_use_is_retried(folder: Path, failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows cannot rename a folder with an open file."""
     rename, remaining_failures = Path.rename, [failures]
@@ -91,16 +91,16 @@ def test_saving_to_a_folder_in_use_is_retried(folder: Path, failures: int, monke
             raise PermissionError(errno.EACCES, "Access is denied", str(path))
         return rename(path, target)
 
-    monkeypatch.setattr(model_folder, "PAUSE", 0)
+    monkeypatch.setattr(model_folder, "RETRY_SECONDS", 0)
     classifier = EmotionClassifier.from_pretrained(folder)
     classifier.set_thresholds(joy=0.77)
     with patch.object(Path, "rename", rename_or_fail):
-        if failures < model_folder.TRIES:
+        if failures < model_folder.MAX_ATTEMPTS:
             classifier.save_pretrained(folder, overwrite=True)
         else:
             with pytest.raises(PermissionError):
                 classifier.save_pretrained(folder, overwrite=True)
-    assert ((folder / "emotions.json").read_bytes() == info_before) == (failures == model_folder.TRIES)
+    assert ((folder / "emotions.json").read_bytes() == info_before) == (failures == model_folder.MAX_ATTEMPTS)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 

@@ -9,7 +9,7 @@ import pytest
 import evenmood
 from evenmood import LABELS, DataError, EmotionClassifier, EvenmoodError, HubError, ModelError, UsageError
 from evenmood.onnx import inference
-from evenmood.tables.emotion_columns import columns_of
+from evenmood.tables.emotion_columns import prediction_values
 
 TEXT = "Thank you so much, this made my day!"
 
@@ -34,6 +34,8 @@ def test_probabilities_match_predict_proba(model: EmotionClassifier) -> None:
         assert prediction.probabilities == dict(zip(LABELS, row.tolist(), strict=True))
     (selected,) = model.apply_thresholds(model.predict_proba([TEXT]), only=["joy", "anger"])
     assert list(selected.probabilities) == ["joy", "anger"]
+    with pytest.raises(UsageError, match="only: unknown label 'happy'; expected one of: admiration"):
+        model.apply_thresholds(model.predict_proba([TEXT]), only=["happy"])
 
 
 def test_to_dict_is_json_serializable(fast_model: EmotionClassifier) -> None:
@@ -50,7 +52,7 @@ def test_pipeline_and_columns_match_the_prediction(model: EmotionClassifier) -> 
     prediction = model.predict(TEXT)
     pipeline_scores = evenmood.pipeline(model=model, top_k=None)(TEXT)[0]
     assert {score["label"]: score["score"] for score in pipeline_scores} == prediction.probabilities
-    columns = columns_of(prediction, flat=False)
+    columns = prediction_values(prediction, join_lists=False)
     assert columns["emotions"] == prediction.labels
     assert columns["emotion_fallback"] is prediction.fallback
 

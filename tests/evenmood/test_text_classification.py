@@ -194,11 +194,11 @@ def test_shared_teacher_has_the_same_shape(pipeline: Any) -> None:
         (lambda pipeline: evenmood.pipeline(colour="red"), TypeError, "'colour'"),
         (lambda pipeline: evenmood.pipeline(function_to_apply="softmax"), UsageError, "expected 'sigmoid'"),
         (lambda pipeline: evenmood.pipeline(top_k="all"), UsageError, "top_k is 'all'"),
-        (lambda pipeline: evenmood.pipeline(revision="v2"), UsageError, "the default model has no revision 'v2'"),
+        (lambda pipeline: evenmood.pipeline(revision="v2"), UsageError, "the default model is bundled"),
         (
             lambda pipeline: evenmood.pipeline(model=pipeline.classifier, revision="v2"),
             UsageError,
-            "no effect on a loaded classifier",
+            "requires a Hub id as model, not a loaded classifier",
         ),
         (lambda pipeline: pipeline(3), TypeError, "int"),
         (lambda pipeline: pipeline(["a", 3]), TypeError, "text 1 is 3"),

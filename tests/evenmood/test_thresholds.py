@@ -14,7 +14,7 @@ from evenmood.evaluation.calibration import apply_platt, fit_platt
 from evenmood.evaluation.metrics import score
 from evenmood.model.model_folder import CARD_FILE
 from evenmood.text.normalization import encode
-from evenmood.thresholds import PRIOR_POSITIVES, SUPPORTED, Method, tune_thresholds
+from evenmood.thresholds import MIN_CALIBRATED_PROBABILITY, PRIOR_POSITIVES, Method, tune_thresholds
 from tests.commands import run_command
 from tests.conftest import DEFAULT_MODEL, SMALL
 from train.config import PAPER, TrainConfig
@@ -170,7 +170,7 @@ def test_thresholds_are_supported_by_calibration(shift: float) -> None:
     probabilities = apply_platt(true, np.ones(28), np.full(28, shift))
     slopes, offsets = fit_platt(labels, probabilities)
     thresholds = tune_thresholds(labels, probabilities, "shrunk")
-    supported = apply_platt(thresholds[None], slopes, offsets)[0] >= SUPPORTED
+    supported = apply_platt(thresholds[None], slopes, offsets)[0] >= MIN_CALIBRATED_PROBABILITY
     assert (supported | (thresholds >= 0.5)).all()
     grid_thresholds = tune_thresholds(labels, probabilities, "grid")
-    assert not (apply_platt(grid_thresholds[None], slopes, offsets)[0] >= SUPPORTED).all()
+    assert not (apply_platt(grid_thresholds[None], slopes, offsets)[0] >= MIN_CALIBRATED_PROBABILITY).all()

@@ -107,7 +107,7 @@ def test_empty_text_examples_and_a_very_long_text(demo: str, page: Page) -> None
     page.locator("#analyze").click()
     page.locator("#text textarea").fill("— (.)")
     page.locator("#analyze").click()
-    page.wait_for_selector("text=This text has no words")
+    page.wait_for_selector("text=The model found no words")
 
 
 def test_feedback_requires_consent_each_time(

@@ -105,15 +105,15 @@ def test_comparison_of_two_models(strict: EmotionClassifier, model: EmotionClass
 
 def test_passages(strict: EmotionClassifier, model: EmotionClassifier) -> None:
     passages = [Passage(SENTENCE), Passage("I am so angry!")]
-    summary, _, table = long_text.view("en", strict, passages, ["positive"], ["gratitude", "anger"])
+    summary, _, table = long_text.render_passages("en", strict, passages, ["positive"], ["gratitude", "anger"])
     assert "0 of 2 passages" in summary
     assert table.count("chip fallback") == 2
     assert table.count("below its threshold") == 2
     assert "⚑" not in table
-    summary, _, table = long_text.view("en", model, passages, ["positive"], ["gratitude", "anger"])
+    summary, _, table = long_text.render_passages("en", model, passages, ["positive"], ["gratitude", "anger"])
     assert "2 of 2 passages" in summary
     assert "fallback" not in table
-    _, arc, _ = long_text.view("en", strict, passages, ["positive"], [])
+    _, arc, _ = long_text.render_passages("en", strict, passages, ["positive"], [])
     assert "gratitude (below its threshold)" in arc
 
 
@@ -145,7 +145,7 @@ def test_endpoints(strict_demo: str) -> None:
     assert "`fallback` is true" in api["named_endpoints"]["/analyze"]["description"]
     client.close()
     summary, *_ = call(strict_demo, "score", [None, f"{SENTENCE}\nI am so angry!", "default", None, ""])
-    assert "In 2 rows, no label reaches its threshold" in summary
+    assert "Rows in which no label reaches its threshold: 2" in summary
 
 
 def computed_style(page: Page, selector: str) -> dict[str, str]:

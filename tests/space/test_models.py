@@ -13,7 +13,7 @@ import pytest
 from evenmood.errors import ModelError
 from evenmood.model.model_folder import INFO_FILE, ONNX_FILE, PREDICTION_FILES, TOKENIZER_FILE
 from space.server import models as server_models
-from space.server.models import BUNDLED, MAX_CACHED_MODELS, Models
+from space.server.models import DEFAULT_NAME, MAX_CACHED_MODELS, Models
 from tests.conftest import DEFAULT_MODEL
 from tests.fakes.hub_server import HubServer
 
@@ -48,7 +48,7 @@ def models() -> Models:
 
 def test_trained_models_are_listed(tmp_path: Path, average_folder: Path) -> None:
     models = Models(folders=[average_folder], trained=tmp_path / "models")
-    assert [choice.name for choice in models.choices()] == [BUNDLED, "accurate", f"./{average_folder.name}"]
+    assert [choice.name for choice in models.choices()] == [DEFAULT_NAME, "accurate", f"./{average_folder.name}"]
     for arm in ("balanced", "unbalanced", "unbalanced-average"):
         target = tmp_path / "models" / "ablation" / arm
         target.mkdir(parents=True)
@@ -65,11 +65,11 @@ def test_trained_models_are_listed(tmp_path: Path, average_folder: Path) -> None
 
 def test_bundled_models_have_names(models: Models, folder: Path) -> None:
     assert [choice.title for choice in models.choices()] == ["fast", "accurate"]
-    assert models.get("fast") is models.get("") is models.get(BUNDLED) is models.default
+    assert models.get("fast") is models.get("") is models.get(DEFAULT_NAME) is models.default
     assert models.get("accurate").info.kind == "encoder"
     assert models.second_choice() == "accurate"
     folder_models = Models(str(folder))
-    assert [choice.name for choice in folder_models.choices()] == [BUNDLED, "fast", "accurate"]
+    assert [choice.name for choice in folder_models.choices()] == [DEFAULT_NAME, "fast", "accurate"]
     assert folder_models.get("fast").folder == models.default.folder != folder_models.get("").folder
 
 
@@ -94,7 +94,7 @@ def test_error_for_a_corrupt_folder_hides_its_path(tmp_path: Path, folder: Path)
     for name in PREDICTION_FILES:
         (tmp_path / "models" / "corrupt" / name).write_bytes(b"nothing")
     models = Models(trained=tmp_path / "models")
-    assert [choice.name for choice in models.choices()] == [BUNDLED, "accurate", "./mine"]
+    assert [choice.name for choice in models.choices()] == [DEFAULT_NAME, "accurate", "./mine"]
     with pytest.raises(ModelError) as error:
         models.get("./mine")
     assert str(error.value).startswith("./mine: model.onnx: corrupt")
@@ -159,7 +159,7 @@ def test_large_model_is_rejected_before_the_download(
     hub.add("you/large", FILES)
     monkeypatch.setattr(server_models, "MAX_MODEL_BYTES", 5_000_000)
     size = sum(map(len, FILES.values())) / 1e6
-    with pytest.raises(ModelError, match=rf"has {size:.0f} MB; expected at most 5 MB"):
+    with pytest.raises(ModelError, match=rf"is {size:.0f} MB; expected at most 5 MB"):
         models.get("you/large")
     assert not hub.sent
 

@@ -43,7 +43,7 @@ def score_upload(
         ("a.csv", "id,text\n1,Thank you\n2,café\n".encode(), None),
         ("a.csv", "\ufeffid,text\n1,Thank you\n2,café\n".encode(), None),
         ("a.csv", "id;text\n1;Thank you\n2;café\n".encode("windows-1252"), "Windows-1252"),
-        ("a.CSV", "id,text\r\n1,Thank you\r\n2,café\r\n".encode("utf-16"), "Utf-16"),
+        ("a.CSV", "id,text\r\n1,Thank you\r\n2,café\r\n".encode("utf-16"), "UTF-16"),
         ("a.tsv", "id\ttext\n1\tThank you\n2\tcafé\n".encode(), None),
         ("a.jsonl", b'{"id": 1, "text": "Thank you"}\n{"text": "caf\\u00e9", "id": 2}\n', None),
         ("a.csv", b"id,text\r1,Thank you\r2,caf\xc3\xa9\r", None),
@@ -97,7 +97,7 @@ def test_malformed_rows_and_long_texts(tmp_path: Path, model: EmotionClassifier)
     source = open_upload(tmp_path, "a.csv", b'text,n\nfine,1\na,b,c\n"open,2\n' + b"long " * 10_000 + b'",3\nlast,4\n')
     progress, rows = score_upload(tmp_path, source, "text", model)
     assert progress.bad == 1
-    assert progress.first_bad == "a.csv, line 3: 3 cells, but the table has 2 columns"
+    assert progress.first_bad == "a.csv, line 3: expected 2 cells, found 3"
     assert progress.truncated == 1
     assert [row["n"] for row in rows] == ["1", "3", "4"]
     assert len(rows[1]["text"]) > 50_000  # the download has the complete text
@@ -109,7 +109,11 @@ def test_malformed_rows_and_long_texts(tmp_path: Path, model: EmotionClassifier)
         (b"id,text\n1,x\n", "words", "a.csv: no column 'words'; the columns are 'id', 'text'"),
         (b"text,emotions\nx,y\n", "text", "a.csv already has a column 'emotions'"),
         (b"text,text\nx,y\n", "text", "a.csv: duplicate column 'text'"),
-        (b"text,n\n1,2,3\n", "text", "a.csv: no row could be read; the first problem: a.csv, line 2: 3 cells"),
+        (
+            b"text,n\n1,2,3\n",
+            "text",
+            "a.csv: no row could be read; the first problem: a.csv, line 2: expected 2 cells, found 3",
+        ),
     ],
 )
 def test_invalid_tables_are_rejected(

@@ -173,7 +173,7 @@ def make_entry(storage: Storage, visitor: str | None, size: int, age: float) -> 
 
 
 def test_oldest_entries_are_removed_first(tmp_path: Path) -> None:
-    storage = Storage(tmp_path / "storage", total=100_000, each=60_000)
+    storage = Storage(tmp_path / "storage", max_total_bytes=100_000, max_visitor_bytes=60_000)
     old, new = make_entry(storage, "ada", 30_000, 50), make_entry(storage, "ada", 30_000, 10)
     other = make_entry(storage, "ben", 20_000, 60)
     storage.clean()
@@ -185,7 +185,7 @@ def test_oldest_entries_are_removed_first(tmp_path: Path) -> None:
 
 
 def test_entries_in_use_are_kept(tmp_path: Path) -> None:
-    storage = Storage(tmp_path / "storage", total=50_000)
+    storage = Storage(tmp_path / "storage", max_total_bytes=50_000)
     entry, new = make_entry(storage, None, 40_000, 100), make_entry(storage, "ben", 40_000, 1)
     with storage.in_use(entry / "file", None, tmp_path / "elsewhere"):
         storage.clean()

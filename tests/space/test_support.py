@@ -3,7 +3,7 @@
 import pytest
 
 from space.components.labels import chip
-from space.components.support import help_line, mentions_self_harm
+from space.components.support import helpline, mentions_self_harm
 from space.components.texts import LANGUAGES
 
 SELF_HARM = [
@@ -60,7 +60,7 @@ def test_very_long_text() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_helpline_and_quiet_chips(language: str) -> None:
-    assert "findahelpline.com" in help_line(language)
+    assert "findahelpline.com" in helpline(language)
     assert "🙏" in chip(language, "gratitude", 0.9)
     quiet = chip(language, "gratitude", 0.9, quiet=True)
     assert "🙏" not in quiet

@@ -87,6 +87,13 @@ def test_large_results_are_rejected(tmp_path: Path, model: EmotionClassifier, mo
         list(worker.run("small", job | {"name": "a.jsonl"}, "a.jsonl"))
 
 
+def test_crashed_worker_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "crashing.py").write_text("raise SystemExit(3)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(DataError, match=r"a\.csv: the worker process failed \(exit code 3\)"):
+        list(worker.run("crashing", {}, "a.csv"))
+
+
 def test_pasted_lines_are_limited(demo: str) -> None:
     start = time.monotonic()
     with pytest.raises(RuntimeError, match="more than 200,000 rows"):
@@ -109,7 +116,7 @@ def test_texts_are_analyzed_during_hostile_uploads(demo: str) -> None:
 
 def upload_error(url: str, file: dict[str, Any]) -> str:
     with pytest.raises(RuntimeError) as error:
-        call(url, "look", [file])
+        call(url, "inspect", [file])
     return str(error.value)
 
 

@@ -60,7 +60,7 @@ def results(name: str) -> dict[str, object]:
     texts = [*dict.fromkeys([*real, *scored, *fuzzed()])]
     return {
         "texts": texts,
-        "ids": [encoding.ids for encoding in model._encoder.tokenizer.encode_batch(texts, add_special_tokens=False)],
+        "ids": [encoding.ids for encoding in model._tokenizer.tokenizer.encode_batch(texts, add_special_tokens=False)],
         "scored": [
             {"text": text, **prediction.to_dict()}
             for text, prediction in zip(scored, model.predict(scored), strict=True)

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from evenmood.data.leakage import Leakage
+from evenmood.data.leakage import LeakageFilter
 from evenmood.data.rows import text_hash
 from evenmood.data.splits import load_split
 from evenmood.data.teacher import Runtime, Teacher, fingerprint
-from evenmood.data.tweets import read_tweets, tweet_text
+from evenmood.data.tweets import clean_tweet, read_tweets
 from evenmood.errors import DataError, UsageError
 from evenmood.labels import LABELS
 from evenmood.model.model_folder import write_text
@@ -206,14 +206,16 @@ class TextFilter:
         self._written: set[str] = set()
 
     @functools.cached_property
-    def _leakage(self) -> Leakage:
-        return Leakage(text for split in ("validation", "test") for text in load_split(self._official, split).texts)
+    def _leakage(self) -> LeakageFilter:
+        return LeakageFilter(
+            text for split in ("validation", "test") for text in load_split(self._official, split).texts
+        )
 
     def select(self, texts: Sequence[str], *, tweets: bool) -> tuple[list[int], list[str], Counter[str]]:
         """Return indices of the accepted texts, the accepted texts, and counts of dropped texts by reason."""
         indices, accepted, counts = [], [], Counter({"read": len(texts)})
         for index, raw in enumerate(texts):
-            text = tweet_text(raw) if tweets else raw
+            text = clean_tweet(raw) if tweets else raw
             digest = text_hash(text)
             reason = None if not tweets and raw in self._training else self._reason(text, digest)
             if reason:
@@ -231,7 +233,7 @@ class TextFilter:
     def _reason(self, text: str, digest: str) -> str | None:
         if digest == EMPTY:
             return "empty after cleaning"
-        return "duplicate" if digest in self._written else self._leakage.reason(text)
+        return "duplicate" if digest in self._written else self._leakage.rejection_reason(text)
 
 
 def _open_partial(out: Path, record: dict[str, Any], log: Log, restart: bool) -> Path:

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from evenmood.data.leakage import Leakage
+from evenmood.data.leakage import LeakageFilter
 from evenmood.data.rows import symbol_hash
 from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError
 from evenmood.labels import LABELS
-from evenmood.model.hub_files import locate
+from evenmood.model.hub_files import local_path
 from evenmood.model.model_folder import write_text
 from train.config import TrainConfig
 from train.evaluation.everyday import load_everyday
@@ -66,7 +66,7 @@ def training_texts(
     labeled = [(train, config.label_share, config.repeats)]
     if extra:
         labeled.append((extra, config.extra_label_share, config.extra_repeats))
-    files = [read_soft_targets(locate(name)) for name in config.soft_targets]
+    files = [read_soft_targets(local_path(name)) for name in config.soft_targets]
     texts = [text for part, _ in files for text in part]
     soft = np.concatenate([np.empty((0, len(LABELS)), np.float32), *(part for _, part in files)])
     row_of: dict[str, int] = {}
@@ -109,8 +109,8 @@ def load_extra(source: str, data: str, log: Callable[[str], None]) -> Split:
         held_out.append(load_split(data, "test"))
     except DataError:
         log(f"extra: {data} has no test split to exclude")
-    leakage = Leakage(text for split in held_out for text in split.texts)
-    rows = [row for row, text in enumerate(extra.texts) if not leakage.reason(text)]
+    leakage = LeakageFilter(text for split in held_out for text in split.texts)
+    rows = [row for row, text in enumerate(extra.texts) if not leakage.rejection_reason(text)]
     log(
         f"extra: {len(rows):,} of {len(extra):,} texts of {source}; the others are duplicates or near-duplicates of "
         "held-out texts"
@@ -121,8 +121,8 @@ def load_extra(source: str, data: str, log: Callable[[str], None]) -> Split:
 def check_soft_targets(config: TrainConfig) -> None:
     """Raise `DataError` if a file of soft targets is missing, before reading any data."""
     for name in config.soft_targets:
-        if not locate(name).exists():
-            raise _missing(locate(name))
+        if not local_path(name).exists():
+            raise _missing(local_path(name))
 
 
 def _missing(path: Path) -> DataError:
@@ -156,7 +156,7 @@ def record_soft_targets(config: TrainConfig, training: Path) -> None:
     """Record the sources and teachers of a model's soft targets in its training folder."""
     files = []
     for name in config.soft_targets:
-        path = locate(name)
+        path = local_path(name)
         record = (parquet.read_schema(path).metadata or {}).get(RECORD)
         files.append({"file": path.name, **(json.loads(record) if record else {})})
     write_text(training / SOFT_TARGETS_FILE, json.dumps(files, indent=1) + "\n")

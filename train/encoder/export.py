@@ -30,7 +30,7 @@ from evenmood.model.model_folder import (
 )
 from evenmood.onnx.vocabulary import SIZE_KEY
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
-from evenmood.text.normalization import LONGEST_WORD, encodable
+from evenmood.text.normalization import MAX_WORD_CHARS, replace_surrogates
 from evenmood.thresholds import tune_thresholds
 from train.distillation.teacher import RECORD_FILE
 from train.encoder.graph import encoder_graph
@@ -158,7 +158,7 @@ def _tokenizer(teacher: Path) -> Tokenizer:
         raise DataError(f"{teacher}: no WordPiece tokenizer ({error})") from None
     if tuple(tokens[: len(SPECIAL)]) != SPECIAL:
         raise DataError(f"{teacher}: the vocabulary is not pruned; prune the encoder first with: python -m train prune")
-    state["model"]["max_input_chars_per_word"] = LONGEST_WORD
+    state["model"]["max_input_chars_per_word"] = MAX_WORD_CHARS
     return wordpiece(state, tokens)
 
 
@@ -166,7 +166,7 @@ def _batches(reader: EncoderTokenizer, texts: Sequence[str]) -> list[np.ndarray]
     """Return the token ids of texts in batches of similar length."""
     ordered = sorted(texts, key=len)
     starts = range(0, len(ordered), BATCH_TEXTS)
-    return [reader.encode([encodable(text) for text in ordered[i : i + BATCH_TEXTS]]).ids for i in starts]
+    return [reader.encode([replace_surrogates(text) for text in ordered[i : i + BATCH_TEXTS]]).ids for i in starts]
 
 
 def _probabilities(model: Any, reader: EncoderTokenizer, texts: Sequence[str]) -> np.ndarray:

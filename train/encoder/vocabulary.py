@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from evenmood.errors import DataError, UsageError
 from evenmood.model.model_folder import atomic_folder, check_target, write_text
-from evenmood.text.normalization import PAD, UNKNOWN, encodable
+from evenmood.text.normalization import PAD, UNKNOWN, replace_surrogates
 from evenmood.text.symbols import MODIFIER, SYMBOL, name_of
 from train.distillation.encoder import quiet
 
@@ -80,7 +80,7 @@ def select_tokens(
     symbols: set[str] = set()
     for texts in samples:
         counts: Counter[str] = Counter()
-        for encoding in tokenizer.encode_batch([encodable(text) for text in texts], add_special_tokens=False):
+        for encoding in tokenizer.encode_batch([replace_surrogates(text) for text in texts], add_special_tokens=False):
             counts.update(encoding.tokens)
         total = max(sum(counts.values()), 1)
         share.update({token: count / total for token, count in counts.items()})

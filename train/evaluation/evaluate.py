@@ -102,8 +102,8 @@ def write_metrics(
 ) -> dict[str, Any]:
     """Compute metrics with tuned thresholds and with 0.5, and write them to the model folder.
 
-    Writes `training/metrics-SPLIT.json`, `training/calibration-SPLIT.json` with the result of `calibration.report`, a
-    reliability diagram, and the main metrics to `emotions.json`.
+    Writes `training/metrics-SPLIT.json`, `training/calibration-SPLIT.json` with the result of
+    `calibration.calibration_metrics`, a reliability diagram, and the main metrics to `emotions.json`.
 
     Args:
         folder: Model folder.
@@ -135,7 +135,7 @@ def write_metrics(
     training = folder / TRAINING_FOLDER
     training.mkdir(exist_ok=True)
     write_text(training / f"metrics-{split}.json", json.dumps(metrics, indent=1) + "\n")
-    calibrated = calibration.report(rows.labels, probabilities, info.labels)
+    calibrated = calibration.calibration_metrics(rows.labels, probabilities, info.labels)
     write_text(training / f"calibration-{split}.json", json.dumps(round_floats(calibrated, 6), indent=1) + "\n")
     plots.reliability(calibrated["reliability"], training / f"calibration-{split}.png")
     if update_info:

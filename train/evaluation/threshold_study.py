@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
 from evenmood.data.splits import load_split
-from evenmood.evaluation.bootstrap import SAMPLES, interval, row_weights
+from evenmood.evaluation.bootstrap import BOOTSTRAP_SAMPLES, interval, row_weights
 from evenmood.evaluation.calibration import (
     apply_platt,
     expected_calibration_error,
@@ -61,7 +61,11 @@ def study(folder: Path, data: str | None = None, repeats: int = REPEATS) -> dict
 
 
 def compare_thresholds(
-    labels: np.ndarray, probabilities: np.ndarray, folds: int, repeats: int = REPEATS, resamples: int = SAMPLES
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    folds: int,
+    repeats: int = REPEATS,
+    resamples: int = BOOTSTRAP_SAMPLES,
 ) -> dict[str, Any]:
     """Compute the cross-validated macro-F1 of each method of `tune_thresholds`, and its difference from `grid`.
 

@@ -10,7 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from evenmood.classifier import EmotionClassifier
-from evenmood.evaluation.bootstrap import SAMPLES, interval
+from evenmood.evaluation.bootstrap import BOOTSTRAP_SAMPLES, interval
 from evenmood.evaluation.metrics import round_floats
 from evenmood.model.model_folder import TOKENIZER_FILE, format_metric, write_text
 from evenmood.text.fast_batch_tokenizer import BatchTokenizer
@@ -57,7 +57,7 @@ def study(folders: Sequence[Path], rows: EverydaySplit | None = None) -> dict[st
     return {
         "texts": len(rows.split),
         "models": len(folders),
-        "samples": SAMPLES,
+        "samples": BOOTSTRAP_SAMPLES,
         "windows": round(float(np.mean(counts)), 2),
         "rules": {
             name: {

@@ -16,10 +16,10 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from evenmood import LABELS, EmotionClassifier
-from evenmood.data.build_folder import CONFIGURATIONS, MANIFEST_FILE, OFFICIAL, is_build, read_manifest, read_rows
+from evenmood.data.build_folder import CONFIGURATIONS, MANIFEST_FILE, OFFICIAL_STAGE, is_build, read_manifest, read_rows
 from evenmood.data.splits import Split, load_split
 from evenmood.errors import DataError, UsageError
-from evenmood.model.hub_files import locate
+from evenmood.model.hub_files import local_path
 from evenmood.model.model_folder import INFO_FILE, TOKENIZER_FILE, TRAINING_FOLDER, atomic_folder, write_text
 from evenmood.text.normalization import clean, fit_tokenizer
 from train.config import TrainConfig
@@ -87,8 +87,8 @@ def ablate(
         raise UsageError(f"--arms: {problem}; expected any of: {', '.join(ARMS)}")
     if not is_build(build):
         raise DataError(f"{build}: not a build folder; create one with: make data BUILD={build}")
-    official = build / OFFICIAL
-    read_manifest(build, OFFICIAL)
+    official = build / OFFICIAL_STAGE
+    read_manifest(build, OFFICIAL_STAGE)
     test = load_split(str(official), "test")
     selected = [name for name in ARMS if name in arms]
     if not report_only:
@@ -135,7 +135,7 @@ def row_sources(build: Path, rows: str) -> dict[str, int]:
 def train_arm(name: str, seed: int, shared: TrainConfig, build: Path, out: Path, test: Split, log: Log) -> None:
     """Train or resume one run of an arm, and save its record; a finished run is skipped."""
     rows = ARMS[name].rows
-    sources = {"balanced": str(build), "unbalanced": str(build / OFFICIAL), "all": f"{build}:unbalanced"}
+    sources = {"balanced": str(build), "unbalanced": str(build / OFFICIAL_STAGE), "all": f"{build}:unbalanced"}
     data = sources.get(rows) or str(out / "data" / f"matched-{seed}")
     config = replace(shared, data=data, pooling=ARMS[name].pooling, seed=seed)
     finished_run, folder = read_run(out, name, seed), model_folder(out, name, seed)
@@ -193,7 +193,7 @@ def write_matched(build: Path, folder: Path, seed: int) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    rows = load_split(str(build / OFFICIAL), "train")
+    rows = load_split(str(build / OFFICIAL_STAGE), "train")
     count = len(load_split(str(build), "train"))
     if count > len(rows):
         raise DataError(
@@ -211,7 +211,7 @@ def write_matched(build: Path, folder: Path, seed: int) -> None:
     with atomic_folder(folder, overwrite=True) as work_folder:
         parquet.write_table(table, work_folder / "train.parquet")
         for split in ("validation", "test"):
-            shutil.copyfile(build / OFFICIAL / f"{split}.parquet", work_folder / f"{split}.parquet")
+            shutil.copyfile(build / OFFICIAL_STAGE / f"{split}.parquet", work_folder / f"{split}.parquet")
 
 
 def shared_vectors(config: TrainConfig, build: Path, out: Path, log: Log) -> str:
@@ -225,7 +225,7 @@ def shared_vectors(config: TrainConfig, build: Path, out: Path, log: Log) -> str
     """
     if config.vectors != "self":
         return config.vectors
-    sources = [str(build / OFFICIAL), str(build)]
+    sources = [str(build / OFFICIAL_STAGE), str(build)]
     if (build / CONFIGURATIONS["unbalanced"] / MANIFEST_FILE).is_file():
         sources.append(f"{build}:unbalanced")
     training = list(dict.fromkeys(clean(text) for name in sources for text in load_split(name, "train").texts))
@@ -234,7 +234,7 @@ def shared_vectors(config: TrainConfig, build: Path, out: Path, log: Log) -> str
         tweets += read_rows(build, "sentiment140")["text"].to_pylist()
     for name in config.corpus:
         try:
-            tweets += locate(name).read_text(encoding="utf-8", errors="replace").split("\n")
+            tweets += local_path(name).read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError as error:
             raise DataError(f"{name}: cannot be read ({error.strerror})") from None
     held_out = {clean(text) for split in ("validation", "test") for text in load_split(sources[0], split).texts}

@@ -11,7 +11,7 @@ import numpy as np
 
 from evenmood import GROUP_OF, LABELS
 from evenmood.data.splits import Split
-from evenmood.evaluation.bootstrap import SAMPLES, interval, row_weights, seed_weights
+from evenmood.evaluation.bootstrap import BOOTSTRAP_SAMPLES, interval, row_weights, seed_weights
 from evenmood.evaluation.metrics import round_floats, score
 from evenmood.model import cards
 from evenmood.model.model_folder import write_text
@@ -83,7 +83,7 @@ def collect(
         "test_rows": len(test),
         "test_rows_without_overlap": int(disjoint.sum()),
         "seeds": seeds,
-        "resamples": SAMPLES,
+        "resamples": BOOTSTRAP_SAMPLES,
         "machines": sorted({run.record["machine"] for run in runs}),
         "config": config,
         "vectors": {
@@ -207,7 +207,7 @@ def intervals(samples: BootstrapSamples) -> dict[str, Any]:
 def single_emotions(runs: Sequence[Run], test: Split, samples: BootstrapSamples) -> dict[str, Any]:
     """Compute the mean precision, recall, F1 and ROC AUC of each label over the runs of an arm."""
     run_metrics = [
-        score(test.labels, run.probabilities, run.thresholds, LABELS, resamples=0)["per_label"] for run in runs
+        score(test.labels, run.probabilities, run.thresholds, LABELS, bootstrap_samples=0)["per_label"] for run in runs
     ]
     table = {}
     for row, label in enumerate(LABELS):

@@ -149,7 +149,7 @@ class HubCheckpoint:
         """Download the checkpoint if it has more epochs than the local one."""
         if not self.exists:
             return
-        remote = hub.fetch(self.repo_id, ["*"])
+        remote = hub.download_files(self.repo_id, ["*"])
         if epochs(remote) > epochs(self.folder) or not (self.folder / OPTIONS_FILE).exists():
             with atomic_folder(self.folder, overwrite=True) as work_folder:
                 shutil.copytree(
@@ -162,7 +162,7 @@ class HubCheckpoint:
         if time.monotonic() - self._last_upload < self.pause:
             return
         try:
-            hub.upload(folder, self.repo_id, message="Save unfinished run", replace=["*.keras"], private=True)
+            hub.upload(folder, self.repo_id, message="Save unfinished run", delete_patterns=["*.keras"], private=True)
         except HubError as error:
             self.log(f"checkpoint not uploaded: {error}; training continues")
             return

@@ -65,7 +65,7 @@ def export_onnx(
             embedding=0 if folded else size,
             attention=len(weights.get("attention_b", ())),
             bits=embedding_bits,
-            signed=bool((sign < 0).any()),
+            has_negative_scale=bool((sign < 0).any()),
         )
     )
     onnx_graph = helper.make_graph(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evenmood.errors import DataError, UsageError
-from evenmood.tables.table_form import decode_lines, read_form
+from evenmood.tables.text_format import decode_lines, detect_format
 from train.transfer.label_studio import CHOICES, Row
 
 TEXT_NAMES = (
@@ -177,7 +177,7 @@ def detect_layout(path: Path, is_label: IsLabel) -> tuple[str, list[str] | None]
     label indices in both of the first two lines.
     """
     with path.open("rb") as file:
-        form, remaining = read_form(file, str(path), "csv", None, None, [])
+        form, remaining = detect_format(file, str(path), "csv", None, None, [])
         text = decode_lines(remaining, form, any_line_end=True)
         lines = [line.rstrip("\r\n") for line in islice(text, 2)]
         text.detach()

@@ -11,7 +11,7 @@ import numpy as np
 
 from evenmood import EmotionClassifier
 from evenmood.errors import DataError, UsageError
-from evenmood.evaluation.bootstrap import SAMPLES
+from evenmood.evaluation.bootstrap import BOOTSTRAP_SAMPLES
 from evenmood.evaluation.metrics import score
 from evenmood.model.model_folder import TRAINING_FOLDER, format_metric, write_text
 from evenmood.system.paths import expand_home
@@ -169,7 +169,7 @@ def _compute_metrics(
     truth: np.ndarray, scores: np.ndarray, thresholds: np.ndarray, names: Sequence[str], multi_label: bool
 ) -> dict[str, Any]:
     """Compute the metrics of `metrics.score` and, for single-label data, the confusion matrix."""
-    resamples = int(min(SAMPLES, max(100, SAMPLED_ROWS // len(truth))))
+    resamples = int(min(BOOTSTRAP_SAMPLES, max(100, SAMPLED_ROWS // len(truth))))
     limits: Any = thresholds
     if not multi_label:
         # Scores relative to thresholds, so that the highest one is predicted; ties go to the first label.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evenmood.errors import DataError
-from evenmood.text.normalization import PIECE
+from evenmood.text.normalization import PIECE_PREFIX
 from evenmood.text.symbols import spell_out
 from train.progress import with_progress
 
@@ -88,10 +88,10 @@ def encode_words(
     rows = []
     for word in words:
         # A WordPiece encoder may have the piece as a token; any other encoder reads its letters.
-        if word.startswith(PIECE) and word in vocabulary:
+        if word.startswith(PIECE_PREFIX) and word in vocabulary:
             rows.append([vocabulary[word]])
         else:
-            letters = tokenizer.encode(spell_out(word.removeprefix(PIECE)), add_special_tokens=False)
+            letters = tokenizer.encode(spell_out(word.removeprefix(PIECE_PREFIX)), add_special_tokens=False)
             rows.append(letters[:MAX_WORD_TOKENS] or [tokenizer.unk_token_id])
     sequences = [[*whole[:before], *row, *whole[before + len(inside) :]] for row in rows]
     states = run(dict(tokenizer.pad({"input_ids": sequences}, return_tensors="np")))

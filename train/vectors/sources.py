@@ -11,7 +11,7 @@ import typer
 
 from evenmood.errors import DataError, EvenmoodError, UsageError
 from evenmood.model import hub
-from evenmood.model.hub_files import locate
+from evenmood.model.hub_files import local_path
 from evenmood.system.paths import expand_home
 from evenmood.text.normalization import PAD_ID, UNKNOWN_ID, clean
 from train.config import FASTTEXT, TrainConfig
@@ -148,7 +148,7 @@ def _train(config: TrainConfig, words: Sequence[str], texts: Sequence[str], log:
         with corpus.open("w", encoding="utf-8") as lines:
             lines.writelines(clean(text) + "\n" for text in texts)
             for name in config.corpus:
-                path = locate(name)
+                path = local_path(name)
                 with open_file(path) as file:
                     lines.writelines(clean(line.decode("utf-8", "replace")) + "\n" for line in whole_lines(file, path))
         own_progress = sys.stderr is not None and sys.stderr.isatty()  # fastText's progress line

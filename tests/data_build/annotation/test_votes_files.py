@@ -41,7 +41,7 @@ def test_votes_that_cannot_be_imported(votes: Votes, build: Path, tmp_path: Path
         (header + valid_row + valid_row.replace("Ada", '"Ben') + valid_row * 20, "line 3: .*quotation mark"),
         (header + valid_row.replace("Ada", '"Ben') + valid_row + valid_row.replace("joy", 'joy"'), "line 2: "),
         (header + valid_row.replace("Ada", '"A\nB"'), "line 2: a cell spans several lines"),
-        (header + valid_row.replace("Ada", "Ada,Ben"), "line 2: 6 cells, but the table has 5 columns"),
+        (header + valid_row.replace("Ada", "Ada,Ben"), "line 2: expected 5 cells, found 6"),
     ):
         path.write_text(content)
         with pytest.raises(DataError, match=message):

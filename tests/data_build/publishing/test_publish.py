@@ -20,7 +20,7 @@ from data_build.stages import goemotions, written
 from evenmood import LABELS, DataError
 from evenmood.data.rows import schema, text_hash
 from evenmood.data.splits import SPLITS, load_split
-from evenmood.data.tweets import tweet_text
+from evenmood.data.tweets import clean_tweet
 from tests.commands import run_command
 from tests.fakes.hub_server import HubServer
 from tests.fakes.local_hub import READER
@@ -175,10 +175,10 @@ def test_texts_of_tweets_are_withheld(hub: HubServer, token: str, build_folder: 
     assert len(tweet_rows) == 60
     for row, raw in zip(tweet_rows, tweets(), strict=True):
         assert row["text"] is None
-        assert row["text_hash"] == text_hash(tweet_text(raw))
+        assert row["text_hash"] == text_hash(clean_tweet(raw))
         assert len(row["scores"]) == 28
         assert raw.encode() not in content
-        assert tweet_text(raw).encode() not in content
+        assert clean_tweet(raw).encode() not in content
     assert all(row["text"] for row in rows if row["source"] != "sentiment140")
     card = repository.files()["README.md"].decode()
     assert "The texts of 60 tweets are withheld" in card

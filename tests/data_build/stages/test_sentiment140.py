@@ -104,7 +104,7 @@ def test_a_stray_quote_affects_only_its_row(tmp_path: Path) -> None:
     manifest = read_manifest(tmp_path, "sentiment140")
     assert (manifest["rows_in"], manifest["rows_out"], manifest["dropped"]) == (2_000, 1_998, {"malformed": 2})
     assert "tweets.csv, line 6: " in messages[0]
-    assert "tweets.csv, line 1001: 1 cell," in messages[1]
+    assert "tweets.csv, line 1001: expected 2 cells, found 1" in messages[1]
     assert messages[-1].endswith("dropped: 2 (malformed)")
     ids = [int(name.split(":")[1]) for name in read_rows(tmp_path, "sentiment140")["id"].to_pylist()]
     assert ids == [number for number in range(1, 2_001) if number not in (5, 1_000)]
@@ -131,7 +131,7 @@ def test_only_the_first_malformed_rows_are_listed(tmp_path: Path) -> None:
     sentiment140.run(tmp_path, messages.append, str(tweets))
     assert read_manifest(tmp_path, "sentiment140")["dropped"] == {"malformed": 150}
     assert messages[99:101] == [
-        f"{tweets}, line 102: 3 cells, but the table has 2 columns",
+        f"{tweets}, line 102: expected 2 cells, found 3",
         "further malformed rows are counted but not listed",
     ]
     assert len(messages) == 102

@@ -8,7 +8,7 @@ from data_build.stages import generate, relabel
 from data_build.stages.verify import Alignment, confirmed_labels
 from data_build.teacher.acceptance_rules import accepted_by_intended, precision_thresholds
 from evenmood import LABELS
-from evenmood.data.leakage import NEAR_DUPLICATE, DuplicateIndex, Leakage, shingles, similarity
+from evenmood.data.leakage import NEAR_DUPLICATE, DuplicateIndex, LeakageFilter, shingles, similarity
 from evenmood.data.rows import table
 
 
@@ -75,7 +75,7 @@ HELD_OUT = ["I really did not expect to see you here today my old friend", "ok t
     ],
 )
 def test_leakage(text: str, reason: str | None) -> None:
-    assert Leakage(HELD_OUT).reason(text) == (f"{reason} of a held-out text" if reason else None)
+    assert LeakageFilter(HELD_OUT).rejection_reason(text) == (f"{reason} of a held-out text" if reason else None)
 
 
 @pytest.mark.parametrize("near", [NEAR_DUPLICATE, pytest.param(generate.COPY_SIMILARITY, marks=pytest.mark.slow)])

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from evenmood import DataError
-from evenmood.cli.command import describe
-from evenmood.data.tweets import read_tweets, tweet_text
+from evenmood.cli.command import exit_code_and_message
+from evenmood.data.tweets import clean_tweet, read_tweets
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from evenmood.data.tweets import read_tweets, tweet_text
     ],
 )
 def test_tweet_cleaning(raw: str, text: str) -> None:
-    assert tweet_text(raw) == text
+    assert clean_tweet(raw) == text
 
 
 def test_original_columns_in_latin_1(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_header_in_utf_8(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"sentiment,text\n0\n", "line 2: 1 cell,"),
+        (b"sentiment,text\n0\n", "line 2: expected 2 cells, found 1"),
         (b"a,b\n", "expected Sentiment140's six columns"),
         (b"", "empty"),
     ],
@@ -84,7 +84,7 @@ def write_tweets(path: Path, row_format: str, broken: dict[int, str], rows: int 
         (ORIGINAL, {1: 'oh "no'}, ["line 1"]),
         (ORIGINAL, {7: 'oh "no", he "errors'}, ["line 7"]),
         (ORIGINAL, {7: 'oh ""no""', 20: "x\\"}, []),
-        (TABLE, {7: "hello, world"}, ["line 8: 3 cells"]),
+        (TABLE, {7: "hello, world"}, ["line 8: expected 2 cells, found 3"]),
         (TABLE, {7: "lone\rreturn"}, ["line 8: new-line character"]),
     ],
 )
@@ -136,7 +136,7 @@ def test_blank_lines_before_the_header(tmp_path: Path) -> None:
     path.write_bytes(b'\xef\xbb\xbf\r\n\r\n"id","text"\r\n1,ok\r\n2\r\n')
     errors: list[str] = []
     assert list(read_tweets(path, errors.append)) == [("1", "ok")]
-    assert errors == [f"{path}, line 5: 1 cell, but the table has 2 columns"]
+    assert errors == [f"{path}, line 5: expected 2 cells, found 1"]
 
 
 def test_optional_packages_are_imported_lazily_and_named_if_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,5 +148,5 @@ def test_optional_packages_are_imported_lazily_and_named_if_missing(monkeypatch:
     assert result.stdout.strip() == "[]"
     monkeypatch.setitem(sys.modules, "ftfy", None)
     with pytest.raises(ModuleNotFoundError) as error:
-        tweet_text("so happy")
-    assert describe(error.value) == (1, "ftfy is not installed; install it with: pip install --group data")
+        clean_tweet("so happy")
+    assert exit_code_and_message(error.value) == (1, "ftfy is not installed; install it with: pip install --group data")

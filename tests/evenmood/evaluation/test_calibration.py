@@ -148,7 +148,7 @@ def test_slope_is_positive_for_an_inverted_label() -> None:
 
 def test_report_and_diagram(tmp_path: Path) -> None:
     labels, true = sample_labels(1000, 28)
-    results = calibration.report(labels, true, LABELS)
+    results = calibration.calibration_metrics(labels, true, LABELS)
     assert list(results["per_label"]) == list(LABELS)
     assert results["ece"] == pytest.approx(np.mean([row["ece"] for row in results["per_label"].values()]))
     assert results["log_loss"] == pytest.approx(metrics.log_loss(labels.ravel(), true.ravel()), abs=1e-4)

@@ -21,7 +21,7 @@ def random_predictions(count: int = 400, labels: int = 28, seed: int = 0) -> tup
 def test_metrics_computed_by_hand() -> None:
     truth = np.array([[1, 0], [1, 1], [0, 1]])
     probabilities = np.array([[0.9, 0.6], [0.2, 0.7], [0.1, 0.8]], np.float32)
-    results = score(truth, probabilities, np.array([0.5, 0.5]), ["a", "b"], resamples=0)
+    results = score(truth, probabilities, np.array([0.5, 0.5]), ["a", "b"], bootstrap_samples=0)
     assert results["rows"] == 3
     assert results["subset_accuracy"] == pytest.approx(1 / 3)
     assert results["hamming_loss"] == pytest.approx(2 / 6)
@@ -39,7 +39,7 @@ def test_metrics_computed_by_hand() -> None:
 
 def test_probability_equal_to_its_threshold_is_predicted() -> None:
     truth, probabilities = np.array([[1, 0], [0, 1]]), np.array([[0.3, 0.2], [0.2, 0.3]], np.float32)
-    results = score(truth, probabilities, np.array([0.3, 0.3]), ["a", "b"], resamples=0)
+    results = score(truth, probabilities, np.array([0.3, 0.3]), ["a", "b"], bootstrap_samples=0)
     assert results["subset_accuracy"] == 1
 
 
@@ -48,7 +48,7 @@ def test_labels_without_rows() -> None:
     truth[:, 3] = 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        results = score(truth, probabilities, 0.5, LABELS, resamples=50)
+        results = score(truth, probabilities, 0.5, LABELS, bootstrap_samples=50)
     assert results["per_label"][LABELS[3]]["support"] == 0
     assert results["per_label"][LABELS[3]]["roc_auc"] is None
     present = [label for label in range(28) if label != 3]
@@ -68,8 +68,8 @@ def test_weighted_ranking_metrics_match_scikit_learn() -> None:
 
 def test_intervals_match_a_simple_bootstrap() -> None:
     truth, probabilities = random_predictions(200)
-    results = score(truth, probabilities, 0.5, LABELS, resamples=800)
-    assert results == score(truth, probabilities, 0.5, LABELS, resamples=800)
+    results = score(truth, probabilities, 0.5, LABELS, bootstrap_samples=800)
+    assert results == score(truth, probabilities, 0.5, LABELS, bootstrap_samples=800)
     random = np.random.default_rng(5)
     scores = []
     for _ in range(800):
@@ -109,4 +109,4 @@ def test_evaluate_module_loads_by_path() -> None:
     truth, probabilities = random_predictions(100)
     module = evaluate.load("train/emotion_metrics.py")
     results = module.compute(predictions=probabilities, references=truth.astype(int), thresholds=[0.4] * 28)
-    assert results == score(truth, probabilities, np.full(28, 0.4, np.float32), LABELS, resamples=0)
+    assert results == score(truth, probabilities, np.full(28, 0.4, np.float32), LABELS, bootstrap_samples=0)

@@ -115,7 +115,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "27 outputs": (write_onnx(columns=27), ONNX_FILE, "27 output probabilities; expected 28"),
     "no probabilities": (write_onnx(outputs=(ATTENTION,)), ONNX_FILE, "expected input_ids and probabilities"),
     "no attention": (write_onnx(outputs=(PROBABILITIES,)), ONNX_FILE, "attention"),
-    "ONNX of another vocabulary": (write_onnx(vocabulary_size=7), ONNX_FILE, "vocabulary of 7"),
+    "ONNX of another vocabulary": (write_onnx(vocabulary_size=7), ONNX_FILE, "exported for 7 token ids"),
     "tokenizer of another vocabulary": (replace_vocabulary, TOKENIZER_FILE, "has 6"),
     "tokenizer garbage": (write_file(TOKENIZER_FILE, "garbage"), TOKENIZER_FILE, "not a tokenizer"),
     "tokenizer empty": (write_file(TOKENIZER_FILE, ""), TOKENIZER_FILE, "not a tokenizer"),
@@ -132,27 +132,27 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "threshold huge": (set_threshold(10**400), INFO_FILE, "'joy' is 1000"),
     "threshold a string": (set_threshold("0.5"), INFO_FILE, "'joy' is '0.5'"),
     "threshold true": (set_threshold(True), INFO_FILE, "'joy' is True"),
-    "newer format": (change_info(format_version=2), INFO_FILE, "newer"),
+    "newer format": (change_info(format_version=2), INFO_FILE, "format version 2 is not supported"),
     "no format": (change_info(format_version=None), INFO_FILE, "format_version is None"),
     "not JSON": (write_file(INFO_FILE, '{"labels": ['), INFO_FILE, "not JSON"),
     "not UTF-8": (write_file(INFO_FILE, b"\xff\xfe{"), INFO_FILE, "not JSON"),
     "deeply nested JSON": (write_file(INFO_FILE, "[" * 200_000), INFO_FILE, "not JSON"),
     "JSON list": (write_file(INFO_FILE, "[]"), INFO_FILE, "expected an object"),
-    "duplicate label": (change_info(labels=lambda old: [*old[:27], "joy"]), INFO_FILE, "twice"),
+    "duplicate label": (change_info(labels=lambda old: [*old[:27], "joy"]), INFO_FILE, "duplicate label 'joy'"),
     "labels not strings": (change_info(labels=[1, 2]), INFO_FILE, "labels must be"),
     "label that moves the cursor": (rename_label("\x1b[2Jjoy"), INFO_FILE, "'\\x1b[2Jjoy'"),
-    "label that sets the title": (rename_label("joy\x1b]0;owned\x07"), INFO_FILE, "not printable"),
-    "label with a line break": (rename_label("joy\nanger"), INFO_FILE, "not printable"),
-    "label with a tab": (rename_label("joy\t"), INFO_FILE, "not printable"),
-    "label with a C1 control": (rename_label("joy\x9b2J"), INFO_FILE, "not printable"),
-    "label with a right-to-left override": (rename_label("\u202eyoj"), INFO_FILE, "not printable"),
-    "label with an invisible character": (rename_label("joy\u200b"), INFO_FILE, "not printable"),
-    "label with a lone surrogate": (rename_label("joy\ud800"), INFO_FILE, "not printable"),
+    "label that sets the title": (rename_label("joy\x1b]0;owned\x07"), INFO_FILE, "unprintable characters"),
+    "label with a line break": (rename_label("joy\nanger"), INFO_FILE, "unprintable characters"),
+    "label with a tab": (rename_label("joy\t"), INFO_FILE, "unprintable characters"),
+    "label with a C1 control": (rename_label("joy\x9b2J"), INFO_FILE, "unprintable characters"),
+    "label with a right-to-left override": (rename_label("\u202eyoj"), INFO_FILE, "unprintable characters"),
+    "label with an invisible character": (rename_label("joy\u200b"), INFO_FILE, "unprintable characters"),
+    "label with a lone surrogate": (rename_label("joy\ud800"), INFO_FILE, "unprintable characters"),
     "label of a thousand characters": (rename_label("joy" * 1000), INFO_FILE, "3000 characters"),
-    "label is a space": (rename_label(" "), INFO_FILE, "space"),
-    "label with trailing space": (rename_label("joy "), INFO_FILE, "'joy '"),
-    "label with a comma": (rename_label("joy,anger"), INFO_FILE, "comma"),
-    "label that is a formula": (rename_label('=HYPERLINK("http://x")'), INFO_FILE, "formula"),
+    "label is a space": (rename_label(" "), INFO_FILE, "whitespace"),
+    "label with trailing space": (rename_label("joy "), INFO_FILE, "label 'joy ' has surrounding whitespace"),
+    "label with a comma": (rename_label("joy,anger"), INFO_FILE, "label 'joy,anger' contains a comma"),
+    "label that is a formula": (rename_label('=HYPERLINK("http://x")'), INFO_FILE, "begins with '='"),
     "label that is a full-width formula": (rename_label("\uff1d1+1"), INFO_FILE, "formula"),
     "empty label": (rename_label(""), INFO_FILE, "labels must be"),
     "no labels": (change_info(labels=[], thresholds={}), INFO_FILE, "labels must be"),
@@ -256,9 +256,14 @@ def test_save_round_trip(folder: Path, tmp_path: Path) -> None:
     files, originals = files_of(target), files_of(folder)
     del originals["private-notes.txt"], originals[INFO_FILE], files[INFO_FILE], originals["README.md"]
     changes = f"grief 1 (was {thresholds['grief']:g}), joy 0.125 (was {thresholds['joy']:g})"
-    note = f"**The thresholds below were measured; changed since: {changes}.**"
-    assert files.pop("README.md").decode() == f"---\n---\n# Card\n\n{note}\n\nAs measured.\n"
+    note = f"**The metrics below were measured with the original thresholds; changed since: {changes}.**"
+    card = f"---\n---\n# Card\n\n{note}\n\nAs measured.\n"
+    assert files.pop("README.md").decode() == card
     assert files == originals
+    (target / "README.md").write_text(
+        card.replace("metrics below were measured with the original thresholds", "thresholds below were measured")
+    )  # the note of earlier versions
+    assert (reloaded.save_pretrained(tmp_path / "c") / "README.md").read_text() == card
 
 
 def test_model_overwrites_its_own_folder(folder: Path) -> None:

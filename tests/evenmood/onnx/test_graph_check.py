@@ -245,7 +245,7 @@ def test_all_exports_are_accepted(tmp_path: Path) -> None:
     for network, bits, folded, negative in small_networks():
         export_onnx(network, tmp_path / ONNX_FILE, bits, folded)
         sizes = check_graph(read_onnx((tmp_path / ONNX_FILE).read_bytes()))
-        assert (sizes.bits, sizes.signed, sizes.vocabulary, sizes.labels) == (bits, negative, 11, 28)
+        assert (sizes.bits, sizes.has_negative_scale, sizes.vocabulary, sizes.labels) == (bits, negative, 11, 28)
         assert folded is None or (sizes.embedding == 0) == folded
         count += 1
     assert count == 144

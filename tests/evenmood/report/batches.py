@@ -7,11 +7,11 @@ import numpy as np
 
 from evenmood import LABELS
 from evenmood.report.counts import ScoredTexts, StreamCounts
-from evenmood.report.page import About
+from evenmood.report.page import ReportMetadata
 from evenmood.report.statistics import Statistics, compute_statistics
 
 HALF = dict.fromkeys(LABELS, 0.5)
-ABOUT = About(title="comments.csv", model="bundled model", version="1.2.3", text_column="text")
+ABOUT = ReportMetadata(title="comments.csv", model="bundled model", version="1.2.3", text_column="text")
 
 
 def batch(

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 from docs.screenshot import chromium
 from evenmood import EmotionClassifier
 from evenmood.report.counts import ScoredTexts
-from evenmood.report.page import About
+from evenmood.report.page import ReportMetadata
 from evenmood.report.write import write_report
 from tests.evenmood.report.test_page import HOSTILE
 
@@ -50,7 +50,7 @@ def page_on_disk(model: EmotionClassifier, tmp_path_factory: pytest.TempPathFact
         ("Kettle", HOSTILE, "A product with a very long name that goes on and on and on")[i % 3] for i in range(600)
     ]
     out = tmp_path_factory.mktemp("report") / "report.html"
-    about = About(HOSTILE, "bundled model", "1.2.3", "text", HOSTILE, note=HOSTILE)
+    about = ReportMetadata(HOSTILE, "bundled model", "1.2.3", "text", HOSTILE, note=HOSTILE)
     write_report(
         str(out), [ScoredTexts(texts, scores.probabilities, scores.windows, times, groups)], model.thresholds, about
     )

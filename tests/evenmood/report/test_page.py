@@ -15,7 +15,7 @@ import pytest
 from evenmood import LABELS
 from evenmood.errors import UsageError
 from evenmood.report.counts import ScoredTexts
-from evenmood.report.page import About
+from evenmood.report.page import ReportMetadata
 from evenmood.report.write import write_report
 from tests.evenmood.report.batches import ABOUT, HALF, batch
 
@@ -75,7 +75,7 @@ def check_page(html: str) -> Checker:
     return page
 
 
-def report(tmp_path: Path, *batches: ScoredTexts, about: About = ABOUT) -> tuple[Checker, str, Any]:
+def report(tmp_path: Path, *batches: ScoredTexts, about: ReportMetadata = ABOUT) -> tuple[Checker, str, Any]:
     out, numbers = tmp_path / "report.html", tmp_path / "statistics.json"
     write_report(str(out), batches, HALF, about, json_target=str(numbers), overwrite=True)
     html = out.read_text(encoding="utf-8")
@@ -126,7 +126,7 @@ def test_every_chart_has_a_table(tmp_path: Path) -> None:
 def test_hostile_content_is_escaped(tmp_path: Path) -> None:
     rows, texts = [JOY, {"joy": 0.9, "anger": 0.8}, {"fear": 0.4}] * 30, [f"{HOSTILE} {i}" for i in range(90)]
     groups = [f"{HOSTILE[:60]} {i % 3}" for i in range(90)]
-    about = About(HOSTILE, HOSTILE, HOSTILE, text_column=HOSTILE, group_column=HOSTILE, note=HOSTILE)
+    about = ReportMetadata(HOSTILE, HOSTILE, HOSTILE, text_column=HOSTILE, group_column=HOSTILE, note=HOSTILE)
     times = [datetime(2026, 1, 1 + i % 20) if i % 2 else HOSTILE for i in range(90)]
     page, html, statistics = report(tmp_path, batch(rows, texts, times, groups), about=about)
     assert "<script" not in html
@@ -167,7 +167,7 @@ def test_custom_labels(tmp_path: Path) -> None:
 def test_sparse_tables(batches: list[ScoredTexts], expected: str, tmp_path: Path) -> None:
     page, _, statistics = report(tmp_path, *batches)
     assert expected in " ".join(" ".join(page.text).split())
-    assert statistics["answered"] == sum(text is not None for scored_texts in batches for text in scored_texts.texts)
+    assert statistics["texts"] == sum(text is not None for scored_texts in batches for text in scored_texts.texts)
 
 
 def test_failed_report_writes_no_file(tmp_path: Path) -> None:

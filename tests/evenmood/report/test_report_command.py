@@ -28,11 +28,11 @@ def test_report_of_a_table(table: Path, tmp_path: Path, model: EmotionClassifier
     _, error = evenmood(
         "report", table, out, "--time", "Date", "--group", "product", "--json", numbers, "--title", "<My> report"
     )
-    assert error == "10 of 50 rows have no text and were skipped\n"
+    assert error == "rows without a text, skipped: 10 of 50\n"
     check_page(out.read_text(encoding="utf-8"))
     assert '<b dir="auto">&lt;My&gt; report</b>' in out.read_text(encoding="utf-8")
     statistics = json.loads(numbers.read_text(encoding="utf-8"))
-    assert (statistics["rows"], statistics["answered"], statistics["dated"]) == (50, 40, 40)
+    assert (statistics["rows"], statistics["texts"], statistics["dated"]) == (50, 40, 40)
     assert [(group["name"], group["texts"]) for group in statistics["groups"]] == [("A", 20), ("B", 20)]
     predictions = model.predict([text for text in TEXTS if text])
     counts = {emotion["label"]: emotion["share"]["count"] for emotion in statistics["emotions"]}
@@ -54,7 +54,7 @@ def test_statistics_do_not_depend_on_the_format(kind: str, tmp_path: Path) -> No
         source.write_text("text\n" * (kind == "tsv") + "\n".join(TEXTS) + "\n", encoding="utf-8")
     evenmood("report", source, tmp_path / "out.html", "--json", tmp_path / "out.json")
     statistics = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
-    assert (statistics["rows"], statistics["answered"]) == (50, 40)
+    assert (statistics["rows"], statistics["texts"]) == (50, 40)
     gratitude = next(emotion for emotion in statistics["emotions"] if emotion["label"] == "gratitude")
     assert gratitude["share"]["count"] == 10
 
@@ -77,7 +77,7 @@ def test_standard_input_and_output() -> None:
         (["--json", "comments.csv"], "is the input file"),
         (["--json", "no/statistics.json"], "no such folder"),
         (["--delimiter", "ab"], "--delimiter 'ab'"),
-        (["--input-format", "jsonl", "--delimiter", ";"], "--delimiter is for csv"),
+        (["--input-format", "jsonl", "--delimiter", ";"], "--delimiter requires the format csv, not jsonl"),
     ],
 )
 def test_invalid_arguments(
@@ -105,4 +105,4 @@ def test_invalid_rows(table: Path, tmp_path: Path) -> None:
     table.write_text(table.read_text(encoding="utf-8") + "\nonly one cell\n", encoding="utf-8")
     assert "line 52" in evenmood("report", table, tmp_path / "out.html", code=1)[1]
     _, error = evenmood("report", table, tmp_path / "out.html", "--skip-bad")
-    assert "skipped 1 invalid rows" in error
+    assert "invalid rows skipped: 1 of " in error

@@ -34,7 +34,7 @@ def test_counts_computed_by_hand() -> None:
     rows = [JOY, BOTH, ANGER, ANGER, {"neutral": 0.9}, {"curiosity": 0.6}, {"fear": 0.48}, {"joy": 0.52}, None]
     result = report_statistics(batch(rows, windows=[1, 3, 1, 1, 1, 1, 1, 1, 0]))
     by_label = {emotion.label: emotion for emotion in result.emotions}
-    assert (result.rows, result.missing, result.answered, result.long_texts) == (9, 1, 8, 1)
+    assert (result.rows, result.missing, result.texts, result.long_texts) == (9, 1, 8, 1)
     assert (by_label["joy"].share.count, by_label["anger"].share.count, by_label["fear"].share.count) == (3, 3, 0)
     assert by_label["joy"].share == share_of(3, 8)
     assert {mood: share.count for mood, share in result.moods.items()} == {
@@ -45,7 +45,7 @@ def test_counts_computed_by_hand() -> None:
         **{"positive": 3, "negative": 3, "ambiguous": 1, "neutral": 1}
     }
     assert result.with_emotion.count == 6
-    assert result.several.count == 1
+    assert result.multiple_emotions.count == 1
     assert result.no_label.count == 1
     assert result.near.count == 2  # 0.48 and 0.52
     assert (by_label["joy"].near, by_label["fear"].near) == (1, 1)
@@ -94,7 +94,7 @@ def test_groups_above_the_limit_are_merged() -> None:
     assert len(result.groups) == SHOWN_GROUPS + 1
     assert (result.groups[0].name, result.groups[0].texts) == ("big", 60)
     assert result.groups[-1].name is None
-    assert sum(group.texts for group in result.groups) == result.answered
+    assert sum(group.texts for group in result.groups) == result.texts
 
 
 def test_significant_pairs() -> None:
@@ -129,7 +129,7 @@ def test_timeline_and_changes() -> None:
 @pytest.mark.parametrize("rows", [[], [None, None]])
 def test_no_texts(rows: list[None]) -> None:
     result = report_statistics(batch(rows, times=rows, groups=rows))
-    assert (result.rows, result.answered, result.missing) == (len(rows), 0, len(rows))
+    assert (result.rows, result.texts, result.missing) == (len(rows), 0, len(rows))
     assert result.timeline is None
     assert [*result.groups, *result.pairs, *result.contrasts, *result.unsure] == []
     assert all(emotion.share.share == 0 for emotion in result.emotions)

@@ -30,7 +30,7 @@ def peak_memory(rows: int, target: Path) -> int:
     tracemalloc.start()
     try:
         statistics = write_report(str(target), batches(rows), HALF, ABOUT)
-        assert statistics.answered == rows
+        assert statistics.texts == rows
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

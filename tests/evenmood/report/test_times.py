@@ -48,7 +48,7 @@ def test_invalid_dates(cell: object) -> None:
 def test_day_and_month_are_detected_from_most_cells() -> None:
     reader = DateReader()
     assert reader.read(["01/02/2026", "25/02/2026", "03/02/2026"])[0] == datetime(2026, 2, 1)
-    assert (reader.form, reader.ambiguous) == ("day/month/year", False)
+    assert (reader.format_name, reader.ambiguous) == ("day/month/year", False)
     ambiguous_reader = DateReader()
     assert ambiguous_reader.read(["01/02/2026", "x"]) == [datetime(2026, 1, 2), None]
     assert ambiguous_reader.ambiguous
@@ -85,7 +85,7 @@ def test_periods_fit_a_chart(days: int, unit: str) -> None:
     assert timeline.unit == unit
     assert 2 <= len(timeline.periods) <= MAX_PERIODS + 1
     total = sum(period.counts for period in timeline.periods)
-    assert total.tolist() == [5000 - timeline.left_out] * 3  # type: ignore[union-attr]
+    assert total.tolist() == [5000 - timeline.outliers] * 3  # type: ignore[union-attr]
     starts = [period.start for period in timeline.periods]
     assert starts == sorted(set(starts))
     assert starts[0] <= min(times) < starts[1]
@@ -109,5 +109,5 @@ def test_outliers_do_not_stretch_the_chart() -> None:
     counts.add([datetime(1970, 1, 1), *times], np.zeros((3001, 0), int))
     timeline = counts.timeline()
     assert timeline
-    assert (timeline.unit, timeline.left_out) == ("day", 1)
+    assert (timeline.unit, timeline.outliers) == ("day", 1)
     assert len(timeline.periods) == 30

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from evenmood.tables.streams import read_chunks
-from evenmood.tables.table_form import Form, read_form
+from evenmood.tables.text_format import TextFormat, detect_format
 from space.table import sources
 from tests.evenmood.test_cli import evenmood
 
@@ -24,57 +24,57 @@ def content(delimiter: str = ",", line_end: str = "\r\n", prefix: str = "") -> s
     return prefix + text.getvalue()
 
 
-FORMS: dict[str, tuple[bytes, Form, str]] = {
-    "plain": (content(line_end="\n").encode(), Form(), ""),
-    "CR LF": (content().encode(), Form(line_end="\r\n"), ""),
-    "mark": (content().encode("utf-8-sig"), Form(mark=True, line_end="\r\n"), ""),
-    "semicolons": (content(";").encode(), Form(delimiter=";", line_end="\r\n"), "semicolon as delimiter"),
-    "vertical bars": (content("|").encode(), Form(delimiter="|", line_end="\r\n"), "vertical bar as delimiter"),
+FORMS: dict[str, tuple[bytes, TextFormat, str]] = {
+    "plain": (content(line_end="\n").encode(), TextFormat(), ""),
+    "CR LF": (content().encode(), TextFormat(line_end="\r\n"), ""),
+    "mark": (content().encode("utf-8-sig"), TextFormat(mark=True, line_end="\r\n"), ""),
+    "semicolons": (content(";").encode(), TextFormat(delimiter=";", line_end="\r\n"), "semicolon as delimiter"),
+    "vertical bars": (content("|").encode(), TextFormat(delimiter="|", line_end="\r\n"), "vertical bar as delimiter"),
     "sep": (
         content(";", prefix="sep=;\r\n").encode(),
-        Form(delimiter=";", line_end="\r\n", sep_line=True),
+        TextFormat(delimiter=";", line_end="\r\n", sep_line=True),
         "semicolon as delimiter",
     ),
-    "sep of commas": (content(",", prefix="sep=,\r\n").encode(), Form(line_end="\r\n", sep_line=True), ""),
+    "sep of commas": (content(",", prefix="sep=,\r\n").encode(), TextFormat(line_end="\r\n", sep_line=True), ""),
     "cp1252": (
         content(";").encode("cp1252"),
-        Form("cp1252", delimiter=";", line_end="\r\n"),
+        TextFormat("cp1252", delimiter=";", line_end="\r\n"),
         "Windows-1252, semicolon as delimiter",
     ),
     "utf-16": (
         b"\xff\xfe" + content("\t").encode("utf-16-le"),
-        Form("utf-16-le", mark=True, delimiter="\t", line_end="\r\n"),
+        TextFormat("utf-16-le", mark=True, delimiter="\t", line_end="\r\n"),
         "UTF-16, tab as delimiter",
     ),
     "utf-16 big": (
         b"\xfe\xff" + content().encode("utf-16-be"),
-        Form("utf-16-be", mark=True, line_end="\r\n"),
+        TextFormat("utf-16-be", mark=True, line_end="\r\n"),
         "UTF-16",
     ),
-    "utf-16 without mark": (content().encode("utf-16-le"), Form("utf-16-le", line_end="\r\n"), "UTF-16"),
-    "CR": (content(line_end="\r").encode(), Form(line_end="\r"), "CR line ends"),
+    "utf-16 without mark": (content().encode("utf-16-le"), TextFormat("utf-16-le", line_end="\r\n"), "UTF-16"),
+    "CR": (content(line_end="\r").encode(), TextFormat(line_end="\r"), "CR line ends"),
 }
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_detected_form_is_reported_and_kept(tmp_path: Path, name: str) -> None:
-    source_bytes, form, description = FORMS[name]
+    source_bytes, text_format, description = FORMS[name]
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_bytes(source_bytes)
     chunks = list(read_chunks(str(source), "csv", "text", delimiter=None, encoding=None))
-    assert chunks[0].form == form
+    assert chunks[0].text_format == text_format
     assert [list(row.values()) for row in chunks[0].rows] == ROWS[1:]
     assert evenmood("predict", source, target)[1] == (f"{source}: read as {description}\n" if description else "")
     output = target.read_bytes()
-    assert output.startswith(form.byte_order_mark)
-    text = output[len(form.byte_order_mark) :].decode(form.encoding)
-    assert text.startswith(f"sep={form.delimiter}{form.line_end}") == form.sep_line
-    text = text.split(form.line_end, 1)[1] if form.sep_line else text
-    assert text.count(form.line_end) == len(ROWS)
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=form.delimiter))
+    assert output.startswith(text_format.byte_order_mark)
+    text = output[len(text_format.byte_order_mark) :].decode(text_format.encoding)
+    assert text.startswith(f"sep={text_format.delimiter}{text_format.line_end}") == text_format.sep_line
+    text = text.split(text_format.line_end, 1)[1] if text_format.sep_line else text
+    assert text.count(text_format.line_end) == len(ROWS)
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=text_format.delimiter))
     assert [row[:2] for row in rows] == ROWS
     assert rows[1][2] == "gratitude"
-    # The form of a pipe is detected as well.
+    # The format of a pipe is detected as well.
     printed = subprocess.run(
         [sys.executable, "-m", "evenmood", "predict", "-", "--input-format", "csv"],
         input=source_bytes,
@@ -139,10 +139,16 @@ def test_explicit_options_are_not_detected(tmp_path: Path) -> None:
         (("--delimiter", ""), "--delimiter '': expected one character"),
         (("--delimiter", '"'), "expected one character"),
         (("--delimiter", "a"), "expected one character"),
-        (("--output-encoding", "utf-16", "--format", "jsonl"), "--output-encoding is for csv and tsv"),
-        (("--output-delimiter", ";", "--format", "tsv"), "--output-delimiter is for csv"),
-        (("--delimiter", ";", "--input-format", "jsonl"), "--delimiter is for csv; the format is jsonl"),
-        (("--encoding", "utf-8", "--input-format", "parquet"), "--encoding is for csv and tsv and jsonl and txt"),
+        (
+            ("--output-encoding", "utf-16", "--format", "jsonl"),
+            "--output-encoding requires the format csv or tsv, not jsonl",
+        ),
+        (("--output-delimiter", ";", "--format", "tsv"), "--output-delimiter requires the format csv, not tsv"),
+        (("--delimiter", ";", "--input-format", "jsonl"), "--delimiter requires the format csv, not jsonl"),
+        (
+            ("--encoding", "utf-8", "--input-format", "parquet"),
+            "--encoding requires the format csv or tsv or jsonl or txt, not parquet",
+        ),
     ],
 )
 def test_invalid_options_are_rejected(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
@@ -165,8 +171,8 @@ def test_invalid_options_are_rejected(tmp_path: Path, options: tuple[str, ...], 
 )
 def test_delimiters_are_detected(tmp_path: Path, text: str, delimiter: str) -> None:
     (tmp_path / "in.csv").write_text(text)
-    form, _ = read_form(io.BytesIO(text.encode()), "in.csv", "csv", None, None, ["text"])
-    assert form.delimiter == delimiter
+    text_format, _ = detect_format(io.BytesIO(text.encode()), "in.csv", "csv", None, None, ["text"])
+    assert text_format.delimiter == delimiter
     assert evenmood("predict", tmp_path / "in.csv", "--format", "jsonl")[0].count("emotions") == 1
 
 
@@ -177,7 +183,7 @@ def test_encodings_of_large_files(tmp_path: Path) -> None:
     def encoding(last: bytes) -> Any:
         path.write_bytes(ascii_rows + last)
         chunk = next(read_chunks(str(path), "csv", "text", encoding=None))
-        return chunk.form and chunk.form.encoding
+        return chunk.text_format and chunk.text_format.encoding
 
     assert encoding(b"caf\xe9\n") == "cp1252"
     assert encoding("café\n".encode()) == "utf-8"

@@ -46,7 +46,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_excel_round_trip_preserves_types(table: Path, tmp_path: Path) -> None:
     _, error = evenmood("predict", table, tmp_path / "out.xlsx", "--proba")
-    assert error == "1 of 4 rows have no text and got an empty prediction\n"
+    assert error == "rows without a text, which got an empty prediction: 1 of 4\n"
     header, *rows = cells(tmp_path / "out.xlsx")
     assert header[:8] == ["id", "text", "date", "price", "ok", "emotions", "emotion_probabilities", "emotion_fallback"]
     assert [row[:5] for row in rows] == [
@@ -152,7 +152,7 @@ def test_rows_are_streamed(tmp_path: Path) -> None:
 def test_report_of_a_workbook(table: Path, tmp_path: Path) -> None:
     evenmood("report", table, tmp_path / "out.html", "--time", "date", "--json", tmp_path / "out.json")
     report = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
-    assert (report["answered"], report["missing"], report["dated"]) == (3, 1, 2)
+    assert (report["texts"], report["missing"], report["dated"]) == (3, 1, 2)
 
 
 def test_sheet_option(table: Path, tmp_path: Path) -> None:
@@ -165,14 +165,15 @@ def test_sheet_option(table: Path, tmp_path: Path) -> None:
     printed, _ = evenmood("predict", path, *options, "--emotions-only", "--id", "DAY")
     assert printed.splitlines()[1].startswith("2026-05-04 12:30:00,gratitude,")
     evenmood("report", path, out, *options, "--time", "day", "--json", tmp_path / "out.json")
-    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["answered"] == 1
+    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["texts"] == 1
     commands: list[list[str | Path]] = [["predict", path], ["report", path, out, "--overwrite"]]
     for command in commands:
         error = evenmood(*command, "--sheet", "Q2", code=2)[1]
         assert error == f"error: {path}: no sheet 'Q2'; the sheets are 'Sheet', 'another', '2026 Q1'\n"
     (tmp_path / "in.csv").write_text("text\na\n", encoding="utf-8")
     assert (
-        "--sheet is for xlsx; the format is csv" in evenmood("predict", tmp_path / "in.csv", "--sheet", "x", code=2)[1]
+        "--sheet requires the format xlsx, not csv"
+        in evenmood("predict", tmp_path / "in.csv", "--sheet", "x", code=2)[1]
     )
 
 

@@ -83,7 +83,7 @@ def test_columns_match_the_command(fast_model: EmotionClassifier, tmp_path: Path
     [
         (pandas.DataFrame({"a": ["x"]}), {}, UsageError, "no column 'text'; the columns are a"),
         (pandas.DataFrame([["x", "y"]], columns=["text", "text"]), {}, UsageError, "duplicate column"),
-        (pandas.DataFrame({"text": ["x"], "emotions": ["y"]}), {}, UsageError, "'emotions' already"),
+        (pandas.DataFrame({"text": ["x"], "emotions": ["y"]}), {}, UsageError, "already has a column 'emotions'"),
         (pandas.DataFrame({"text": ["x"]}), {"labels": ["rage"]}, UsageError, "'rage'"),
         (pandas.DataFrame({"text": ["x", 3]}), {}, TypeError, "text 1 is 3"),
         (polars.LazyFrame({"text": ["x"]}), {}, TypeError, "collect"),

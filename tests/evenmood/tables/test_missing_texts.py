@@ -18,7 +18,7 @@ from evenmood import EmotionClassifier
 from evenmood.tables.emotion_columns import PREDICTION_COLUMNS
 from tests.evenmood.test_cli import evenmood
 
-REPORT = "2 of 4 rows have no text and got an empty prediction\n"
+REPORT = "rows without a text, which got an empty prediction: 2 of 4\n"
 TEXTS = ["Thank you!", None, "I'm scared", None]
 
 
@@ -83,7 +83,7 @@ def test_strict_rejects_missing_texts(tmp_path: Path, kind: str, where: str) -> 
     assert evenmood("predict", source, out, "--strict", code=1)[1] == f"error: {source}, {where}\n"
     assert not out.exists()
     error = evenmood("predict", source, out, "--strict", "--skip-bad")[1]
-    assert error == f"skipped 2 invalid rows of 4; the first: {source}, {where}\n"
+    assert error == f"invalid rows skipped: 2 of 4; the first: {source}, {where}\n"
     assert len(out.read_text().splitlines()) == 2
 
 
@@ -97,7 +97,7 @@ def test_non_strings_are_rejected(tmp_path: Path) -> None:
 def test_nan_in_json_lines(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": NaN}\n{"text": "Thank you!"}\n')
     printed, error = evenmood("predict", tmp_path / "in.jsonl", "--format", "csv")
-    assert error == "1 of 2 rows have no text and got an empty prediction\n"
+    assert error == "rows without a text, which got an empty prediction: 1 of 2\n"
     assert printed.splitlines()[1].endswith(",,,")
     assert printed.splitlines()[2].startswith("Thank you!,gratitude")
 
@@ -106,7 +106,7 @@ def test_column_without_texts(tmp_path: Path) -> None:
     for column in (pyarrow.nulls(2), pyarrow.array([float("nan"), None])):
         parquet.write_table(pyarrow.table({"text": column}), tmp_path / "in.parquet")
         error = evenmood("predict", tmp_path / "in.parquet", tmp_path / "out.parquet", "--overwrite")[1]
-        assert error == "2 of 2 rows have no text and got an empty prediction\n"
+        assert error == "rows without a text, which got an empty prediction: 2 of 2\n"
         assert parquet.read_table(tmp_path / "out.parquet")["emotions"].to_pylist() == [None, None]
 
 

@@ -29,7 +29,7 @@ def test_stray_quote_does_not_swallow_later_rows(tmp_path: Path, end: str) -> No
     ids = [line.split(",")[0] for line in printed.splitlines()[1:]]
     assert ids == [str(number) for number in range(1, 1021)]
     assert error.startswith(
-        f"skipped {1 + len(last)} invalid rows of {1021 + len(last):,}; the first: {source}, line 12: "
+        f"invalid rows skipped: {1 + len(last)} of {1021 + len(last):,}; the first: {source}, line 12: "
     )
     assert "reading resumed at line 13" in error
     assert "line 12" in evenmood("predict", source, code=1)[1]
@@ -39,10 +39,8 @@ def test_stray_quote_closed_in_a_row_with_too_many_cells(tmp_path: Path) -> None
     lines = [*rows(2), 'x,"oops', *rows(100, 3), '103,so",y', *rows(2, 104)]
     printed, error = evenmood("predict", write(tmp_path / "in.csv", lines), "--skip-bad")
     assert [line.split(",")[0] for line in printed.splitlines()[1:]] == [str(n) for n in range(1, 106) if n != 103]
-    assert "skipped 2 invalid rows of 106" in error
-    assert (
-        "line 4: 3 cells, but the table has 2 columns; the row extends to line 105; reading resumed at line 5" in error
-    )
+    assert "invalid rows skipped: 2 of 106" in error
+    assert "line 4: expected 2 cells, found 3; the row extends to line 105; reading resumed at line 5" in error
 
 
 def test_well_formed_row_containing_others_is_reported(tmp_path: Path) -> None:
@@ -50,7 +48,10 @@ def test_well_formed_row_containing_others_is_reported(tmp_path: Path) -> None:
     source = write(tmp_path / "in.csv", lines)
     printed, error = evenmood("predict", source, "--format", "jsonl")
     assert len(printed.splitlines()) == 5
-    assert f"1 rows may contain several rows; the first: {source}, lines 4 to 1005: one row, though each line" in error
+    assert (
+        f"rows that may contain several rows (a stray quotation mark?): 1; the first: {source}, "
+        "lines 4 to 1005: one row, though each line" in error
+    )
 
 
 def test_multi_line_cells_are_valid(tmp_path: Path) -> None:
@@ -73,14 +74,14 @@ def test_multi_line_rows_after_a_stray_quote(tmp_path: Path) -> None:
     lines = ['x,"oops', *(f'{number},"first\nsecond\nthird"' for number in range(20))]
     printed, error = evenmood("predict", write(tmp_path / "in.csv", lines), "--skip-bad", "--format", "jsonl")
     assert len(printed.splitlines()) == 20
-    assert error.startswith("skipped 1 invalid rows of 21")
+    assert error.startswith("invalid rows skipped: 1 of 21")
 
 
 def test_one_column(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text('text\none\n"oops\n' + "many\n" * 500)
     printed, error = evenmood("predict", tmp_path / "in.csv", "--skip-bad", "--format", "jsonl")
     assert len(printed.splitlines()) == 501
-    assert "skipped 1 invalid rows of 502" in error
+    assert "invalid rows skipped: 1 of 502" in error
 
 
 @pytest.mark.parametrize("line", ['1,"oops', '1,"""', '1,""",', '"1,""', 'a,"b"c', '""'])

@@ -44,7 +44,7 @@ def test_blank_line_in_a_single_column_is_an_empty_text(tmp_path: Path) -> None:
 def test_invalid_bytes_invalidate_only_their_row(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b'id,text\n1,"first\nca\xe9f\nlast"\n2,"\xe9"\n3,good\n')
     bad: list[str] = []
-    assert read(tmp_path / "t.csv", "csv", on_bad=bad.append) == [{"id": "3", "text": "good"}]
+    assert read(tmp_path / "t.csv", "csv", on_invalid=bad.append) == [{"id": "3", "text": "good"}]
     assert [message.split(":")[0].split(", ")[1] for message in bad] == ["line 3", "line 5"]
 
 
@@ -92,7 +92,7 @@ def test_cells_that_tsv_cannot_represent_are_rejected(tmp_path: Path) -> None:
 
 
 def test_later_row_with_a_new_column_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="a later row has the key 'new'"):
+    with pytest.raises(DataError, match="a row has the key 'new', which is not among the columns of the first rows"):
         write(tmp_path / "t.csv", "csv", ["text"], [{"text": "a"}, {"text": "b", "new": 1}])
 
 

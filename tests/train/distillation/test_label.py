@@ -12,7 +12,7 @@ from pyarrow import parquet
 from evenmood import LABELS, DataError, EmotionClassifier, UsageError
 from evenmood.data.splits import load_split
 from evenmood.data.teacher import Teacher
-from evenmood.data.tweets import tweet_text
+from evenmood.data.tweets import clean_tweet
 from tests.commands import run_command
 from train.distillation import label as command
 from train.distillation.label import label, parse_source
@@ -98,7 +98,7 @@ def test_teachers_and_arrays_are_averaged(tmp_path: Path, small_data: Path, tiny
     source = parse_source(f"{tmp_path / 'tweets.txt'}={tmp_path / 'a.npz'}:a")
     label([source], [str(tiny_encoder)], tmp_path / "soft.parquet", str(small_data), ignore_progress)
     texts, values, record = read_output(tmp_path / "soft.parquet")
-    assert texts == [tweet_text(text) for text in raw]
+    assert texts == [clean_tweet(text) for text in raw]
     expected = (Teacher(str(tiny_encoder)).probabilities(texts) + random_rows(5)) / 2
     np.testing.assert_allclose(values, expected, atol=1e-6)
     assert "model.safetensors" in record["teachers"][0]["fingerprint"]

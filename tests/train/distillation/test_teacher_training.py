@@ -112,7 +112,7 @@ def test_bias_starts_at_the_prior_and_the_head_has_a_higher_learning_rate(config
     run = EncoderRun(config, network, tokenizer, rows, {"validation": rows}, print)
     prior = rows.labels.mean(axis=0)
     np.testing.assert_allclose(network.classifier.bias.detach(), np.log(prior / (1 - prior)), rtol=1e-5)
-    assert np.abs(run.validate("validation").mean(axis=0) - prior).mean() < 0.05
+    assert np.abs(run.predict_validation("validation").mean(axis=0) - prior).mean() < 0.05
     body, head = run._optimizer.param_groups
     assert head["peak_lr"] == 3 * body["peak_lr"]
     assert {id(parameter) for parameter in head["params"]} == {

@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from evenmood import LABELS, DataError, EmotionClassifier
-from evenmood.data.leakage import Leakage
+from evenmood.data.leakage import LeakageFilter
 from evenmood.data.splits import Split
 from tests.commands import run_command
 from tests.conftest import SMALL
@@ -34,8 +34,8 @@ def test_every_label_has_enough_texts(name: str, texts: int, rarest: int) -> Non
 
 def test_written_texts_have_no_held_out_near_duplicates() -> None:
     texts = parquet.read_table(WRITTEN / "train.parquet", columns=["text"])["text"].to_pylist()
-    leakage = Leakage(text for name in ("validation", "test") for text in load_everyday(name).split.texts)
-    assert [text for text in texts if leakage.reason(text)] == []
+    leakage = LeakageFilter(text for name in ("validation", "test") for text in load_everyday(name).split.texts)
+    assert [text for text in texts if leakage.rejection_reason(text)] == []
 
 
 def small_split(labels: list[int], ignored: list[tuple[int, int]]) -> EverydaySplit:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from evenmood import DataError, EmotionClassifier, HubError, UsageError
-from evenmood.model.hub_files import locate
+from evenmood.model.hub_files import local_path
 from evenmood.model.model_folder import KERAS_FILES
 from tests.commands import run_command
 from tests.conftest import SMALL
@@ -313,9 +313,9 @@ def test_every_option_is_passed_to_the_machine(
 
 def test_hub_files_are_downloaded(hub: HubServer, token: str) -> None:
     hub.add("datasets/you/t", {"b.txt": b"two\n"})
-    assert locate("hf://datasets/you/t/b.txt").read_bytes() == b"two\n"
-    assert locate("hf://datasets/you/t@main/b.txt").read_bytes() == b"two\n"
+    assert local_path("hf://datasets/you/t/b.txt").read_bytes() == b"two\n"
+    assert local_path("hf://datasets/you/t@main/b.txt").read_bytes() == b"two\n"
     with pytest.raises(DataError, match=r"hf://datasets/you/t/c\.txt"):
-        locate("hf://datasets/you/t/c.txt")
+        local_path("hf://datasets/you/t/c.txt")
     with pytest.raises(UsageError, match="expected hf://datasets"):
-        locate("hf://b.txt")
+        local_path("hf://b.txt")

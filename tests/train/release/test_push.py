@@ -236,7 +236,7 @@ def test_concurrent_commit_is_kept(hub: HubServer, token: str, classifier: Emoti
 def test_failed_upload_keeps_the_last_commit(
     hub: HubServer, token: str, classifier: EmotionClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evenmood.model.hub.TRIES", 2)
+    monkeypatch.setattr("evenmood.model.hub.MAX_ATTEMPTS", 2)
     before = hub.add(NAME, {"model.onnx": b"old"}).refs["main"]
     hub.fail("/commit/", cut_upload=1000, times=2)
     with pytest.raises(HubError, match=NAME) as error:

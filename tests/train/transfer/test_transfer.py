@@ -273,7 +273,7 @@ TWO_ROWS = ["text,label", "I am happy,joy", "I am angry,anger"]
         ("a.csv", ["text,rating", "I am,x"], "no label column found; the columns are 'text', 'rating'"),
         ("a.csv", ["text,joy,anger", "I am,1,0", "I,2,0"], "row 2: 'joy' is '2'; expected 0 or 1"),
         ("a.csv", ["text,joy,anger", "I am,NONE,NONE"], "'joy' is 'NONE'; expected 0 or 1"),
-        ("a.csv", ["text,label", "I am,joy", "a,b,c"], "line 3: 3 cells, but the table has 2 columns"),
+        ("a.csv", ["text,label", "I am,joy", "a,b,c"], "line 3: expected 2 cells, found 3"),
         ("a.csv", ["text,label", "I am,7", "a,1"], "label indices 7 have no names"),
         ("a.jsonl", ['{"text": "a", "label": "joy"}', "{"], "line 2: not JSON"),
         ("a.jsonl", ['{"text": 5, "label": "joy"}'], "no text column|not a string"),

@@ -36,7 +36,7 @@ _UNICODE = re.compile("[^\x00-\x7f\udc80-\udcff]|\udcf0\udc9f")  # or the first 
 
 
 @dataclass(frozen=True)
-class Form:
+class TextFormat:
     """Encoding and layout of a text table.
 
     Attributes:
@@ -106,20 +106,20 @@ def check_encoding(name: str | None, flag: str) -> str | None:
         ) from None
 
 
-def form_to_write(form: Form, kind: str, encoding: str | None, delimiter: str | None) -> Form:
-    """Replace encoding and delimiter of a form; None keeps those of the form."""
+def override_format(text_format: TextFormat, kind: str, encoding: str | None, delimiter: str | None) -> TextFormat:
+    """Replace encoding and delimiter of a text format; None keeps its own."""
     if encoding is not None:
         marked = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
-        form = replace(form, encoding=marked.get(encoding, encoding), mark=encoding in marked)
+        text_format = replace(text_format, encoding=marked.get(encoding, encoding), mark=encoding in marked)
     if delimiter is not None and kind == "csv":
-        form = replace(form, delimiter=delimiter, quotes=True)
-    return form
+        text_format = replace(text_format, delimiter=delimiter, quotes=True)
+    return text_format
 
 
-def read_form(
+def detect_format(
     file: BinaryIO, name: str, kind: str, encoding: str | None, delimiter: str | None, columns: Sequence[str]
-) -> tuple[Form, BinaryIO]:
-    """Detect the form of a text table.
+) -> tuple[TextFormat, BinaryIO]:
+    """Detect the text format of a table.
 
     Args:
         file: File open for reading, at its beginning.
@@ -130,7 +130,7 @@ def read_form(
         columns: Likely column names, to detect the delimiter.
 
     Returns:
-        The form, and the file positioned after the byte order mark and the `sep=` line.
+        The format, and the file positioned after the byte order mark and the `sep=` line.
 
     Raises:
         DataError: The encoding is not supported.
@@ -138,16 +138,16 @@ def read_form(
     seekable = file.seekable()
     start = file.tell() if seekable else 0
     head = _head(file, BLOCK_BYTES if seekable else HEAD_BYTES)
-    form, skipped = _encoding(head, encoding, name)
-    if encoding is None and form.encoding == "utf-8" and not form.mark:
-        form = replace(form, encoding=_byte_encoding(head, file if seekable else None))
-    text = codecs.getincrementaldecoder(form.encoding)("replace").decode(head[skipped:])
-    form, characters = _layout(form, text, kind, delimiter, columns)
-    skipped += len(text[:characters].encode(form.encoding))
+    text_format, skipped = _encoding(head, encoding, name)
+    if encoding is None and text_format.encoding == "utf-8" and not text_format.mark:
+        text_format = replace(text_format, encoding=_byte_encoding(head, file if seekable else None))
+    text = codecs.getincrementaldecoder(text_format.encoding)("replace").decode(head[skipped:])
+    text_format, characters = _layout(text_format, text, kind, delimiter, columns)
+    skipped += len(text[:characters].encode(text_format.encoding))
     if seekable:
         file.seek(start + skipped)
-        return form, file
-    return form, cast(BinaryIO, io.BufferedReader(_Joined(head[skipped:], file), HEAD_BYTES))
+        return text_format, file
+    return text_format, cast(BinaryIO, io.BufferedReader(_Joined(head[skipped:], file), HEAD_BYTES))
 
 
 class _Joined(io.RawIOBase):
@@ -178,22 +178,24 @@ def _head(file: BinaryIO, size: int) -> bytes:
     return b"".join(parts)
 
 
-def _encoding(head: bytes, requested: str | None, name: str) -> tuple[Form, int]:
+def _encoding(head: bytes, requested: str | None, name: str) -> tuple[TextFormat, int]:
     """Detect the encoding by its byte order mark or by UTF-16's zero bytes; return the length of the mark too."""
     family = (requested or "").replace("-sig", "")
     for mark, encoding in BYTE_ORDER_MARKS:
         if head.startswith(mark) and (requested is None or encoding.startswith(family)):
             if requested is None and encoding.startswith("utf-32"):
                 raise DataError(f"{name}: the encoding is UTF-32; expected UTF-8 or Windows-1252; save it as UTF-8")
-            return Form(encoding, mark=True), len(mark)
+            return TextFormat(encoding, mark=True), len(mark)
     if requested is not None:
-        return Form({"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(requested, requested)), 0
+        return TextFormat(
+            {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(requested, requested)
+        ), 0
     pairs = len(head) // 2
     zeros = [head[offset : pairs * 2 : 2].count(0) for offset in (0, 1)]
     for encoding, (low_count, high_count) in (("utf-16-le", zeros), ("utf-16-be", zeros[::-1])):
         if pairs and high_count > 0.6 * pairs and low_count < 0.1 * pairs:
-            return Form(encoding), 0
-    return Form(), 0
+            return TextFormat(encoding), 0
+    return TextFormat(), 0
 
 
 def _byte_encoding(head: bytes, file: BinaryIO | None) -> str:
@@ -214,23 +216,25 @@ def _byte_encoding(head: bytes, file: BinaryIO | None) -> str:
     return SINGLE_BYTE
 
 
-def _layout(form: Form, text: str, kind: str, delimiter: str | None, columns: Sequence[str]) -> tuple[Form, int]:
+def _layout(
+    text_format: TextFormat, text: str, kind: str, delimiter: str | None, columns: Sequence[str]
+) -> tuple[TextFormat, int]:
     """Detect delimiter, quotes and line ends from the first rows; return the length of a `sep=` line too."""
     sep = _SEP_LINE.match(text) if kind == "csv" else None
     skipped = sep.end() if sep else 0
     end = re.search(r"\r\n|\r|\n", text)
-    form = replace(form, line_end=end[0] if end else "\n", sep_line=bool(sep))
+    text_format = replace(text_format, line_end=end[0] if end else "\n", sep_line=bool(sep))
     if kind == "tsv":
-        return replace(form, delimiter="\t", quotes=False), 0
+        return replace(text_format, delimiter="\t", quotes=False), 0
     if kind != "csv":
-        return replace(form, line_end="\r" if "\r" in text and "\n" not in text else "\n"), 0
+        return replace(text_format, line_end="\r" if "\r" in text and "\n" not in text else "\n"), 0
     if delimiter is None:
         delimiter = sep[1] if sep else _delimiter(text, columns)
         if delimiter == "\t":  # most programs do not quote tab-separated cells; Excel does
             rows = _rows(text[skipped:], delimiter)
             quoted = re.search(r'(?:^|[\t\r\n])"', text) and len({len(row) for row in rows}) == 1
-            return replace(form, delimiter=delimiter, quotes=bool(quoted)), skipped
-    return replace(form, delimiter=delimiter), skipped
+            return replace(text_format, delimiter=delimiter, quotes=bool(quoted)), skipped
+    return replace(text_format, delimiter=delimiter), skipped
 
 
 def _delimiter(text: str, columns: Sequence[str]) -> str:
@@ -256,28 +260,28 @@ def _rows(text: str, delimiter: str) -> list[list[str]]:
     return rows[:-1] if 1 < len(rows) < HEAD_ROWS and not text.endswith(("\n", "\r")) else rows
 
 
-def decode_lines(file: BinaryIO, form: Form, any_line_end: bool) -> io.TextIOWrapper:
+def decode_lines(file: BinaryIO, text_format: TextFormat, any_line_end: bool) -> io.TextIOWrapper:
     """Decode the lines of a file; invalid bytes become lone surrogates (see `broken_byte`).
 
     Args:
         file: The file; it stays open if the wrapper is detached.
-        form: Encoding, and the line end (CR or LF) if `any_line_end` is false.
+        text_format: Encoding, and the line end (CR or LF) if `any_line_end` is false.
         any_line_end: Whether CR, LF and CR LF all end a line.
     """
-    newline = "" if any_line_end else "\r" if form.line_end == "\r" else "\n"
-    return io.TextIOWrapper(file, form.encoding, _errors(form), newline)
+    newline = "" if any_line_end else "\r" if text_format.line_end == "\r" else "\n"
+    return io.TextIOWrapper(file, text_format.encoding, _errors(text_format), newline)
 
 
-def broken_byte(line: str, form: Form) -> int | None:
+def broken_byte(line: str, text_format: TextFormat) -> int | None:
     """Return the index of the first invalid byte of a line; None if all are valid."""
     if line.isascii():
         return None
     try:
         line.encode("utf-8")
     except UnicodeEncodeError as error:
-        return len(line[: error.start].encode(form.encoding, _errors(form)))
+        return len(line[: error.start].encode(text_format.encoding, _errors(text_format)))
     return None
 
 
-def _errors(form: Form) -> str:
-    return "surrogatepass" if form.encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
+def _errors(text_format: TextFormat) -> str:
+    return "surrogatepass" if text_format.encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"

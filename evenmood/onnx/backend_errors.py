@@ -7,17 +7,17 @@ from evenmood.errors import ModelError
 
 
 @contextmanager
-def model_errors() -> Iterator[None]:
+def convert_model_errors() -> Iterator[None]:
     """Convert exceptions of a running tokenizer or network to a one-line `ModelError`."""
     try:
         yield
     except BaseException as error:
-        if not is_foreign(error):
+        if not is_backend_error(error):
             raise
         raise ModelError(f"the model failed on this text ({one_line(error)})") from None
 
 
-def is_foreign(error: BaseException) -> bool:
+def is_backend_error(error: BaseException) -> bool:
     """Return whether tokenizers, which raises bare `Exception` and Rust panics, or onnxruntime raised an error."""
     kind = type(error)
     return kind is Exception or kind.__name__ == "PanicException" or kind.__module__.startswith("onnxruntime")
