@@ -173,7 +173,7 @@ def hub_id(source: str) -> str | None:
 
 def check_card(folder: Path) -> None:
     """Raise `DataError` if the card of a model folder is invalid."""
-    remedy = f"write it again with: python -m train evaluate {folder}"
+    remedy = f"regenerate it with: python -m train evaluate {folder}"
     cards.check(folder / CARD_FILE, ModelCard, (*REQUIRED, "model-index"), remedy)
 
 

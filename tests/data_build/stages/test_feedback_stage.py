@@ -59,7 +59,7 @@ def test_from_the_hub(tmp_path: Path, hub: HubServer) -> None:
 def test_no_feedback(tmp_path: Path, hub: HubServer) -> None:
     with pytest.raises(DataError, match="no feedback found"):
         feedback.run(tmp_path, print, str(tmp_path))
-    with pytest.raises(DataError, match="no such repository"):
+    with pytest.raises(DataError, match="nor an accessible Hub repository"):
         feedback.run(tmp_path, print, "you/nothing")
 
 

@@ -206,7 +206,7 @@ ERRORS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no such revision": ({"model": GOOD, "revision": "v9"}, [GOOD, "'v9'", "no such revision"]),
     "no such commit": ({"model": GOOD, "revision": "0" * 40}, [GOOD, "0" * 40, "no such revision"]),
     "no tokenizer": ({"model": "team/no-tokenizer"}, ["team/no-tokenizer", f"missing files: {TOKENIZER_FILE}"]),
-    "other framework": ({"model": "team/bert"}, ["team/bert", " and ".join(PREDICTION_FILES), "missing"]),
+    "other framework": ({"model": "team/bert"}, ["team/bert", "missing files: " + ", ".join(PREDICTION_FILES)]),
     "corrupt": ({"model": "team/corrupt"}, [ONNX_FILE, "corrupt"]),
     "gated": ({"model": "team/gated"}, ["team/gated", "gated"]),
     "server error": ({"model": "team/broken"}, ["team/broken", "500"]),

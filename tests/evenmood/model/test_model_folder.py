@@ -216,7 +216,7 @@ def test_missing_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ModelError, match="file is a file"):
         EmotionClassifier.from_pretrained(tmp_path / "file")
-    with pytest.raises(ModelError, match=" and ".join(PREDICTION_FILES)):
+    with pytest.raises(ModelError, match="missing files: " + ", ".join(PREDICTION_FILES)):
         EmotionClassifier.from_pretrained(tmp_path)
 
 

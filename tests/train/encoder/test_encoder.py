@@ -125,7 +125,7 @@ def test_encoder_is_pickled_and_saved(classifier: EmotionClassifier, accurate_mo
     classifier.save_pretrained(tmp_path / "copy")
     assert EmotionClassifier(tmp_path / "copy").info.kind == "encoder"
     assert not classifier.has_attention
-    assert "tokens" in repr(classifier)
+    assert "vocabulary entries" in repr(classifier)
     card = (accurate_model / "README.md").read_text(encoding="utf-8")
     assert "library_name: onnxruntime" in card
     assert "BERT encoder" in card
