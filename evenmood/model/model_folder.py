@@ -32,8 +32,7 @@ Kind = Literal["bilstm", "encoder", "onnx"]
 KINDS = ("bilstm", "encoder")
 """Kinds of networks that a model folder can contain."""
 NOTE_START = "**The metrics below were measured with the original thresholds;"
-NOTE = re.compile(rf"\n(?:{re.escape(NOTE_START)}|\*\*The thresholds below were measured;).*\n")
-"""A note in a card; saved cards may have the second, earlier form."""
+NOTE = re.compile(rf"\n{re.escape(NOTE_START)}.*\n")
 MAX_ATTEMPTS = 100
 """Maximum number of attempts to move a folder into place while other processes write to the same target."""
 RETRY_SECONDS = 0.01
