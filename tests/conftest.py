@@ -39,9 +39,15 @@ def model(fast_model: EmotionClassifier) -> EmotionClassifier:
 
 
 @pytest.fixture(scope="session", params=list(BUNDLED))
-def each_model(request: pytest.FixtureRequest) -> EmotionClassifier:
+def each_name(request: pytest.FixtureRequest) -> str:
+    """The name of each bundled model, for tests that apply to both."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def each_model(each_name: str) -> EmotionClassifier:
     """Each bundled model, for tests that apply to both."""
-    return EmotionClassifier.from_pretrained(request.param)
+    return EmotionClassifier.from_pretrained(each_name)
 
 
 @pytest.fixture

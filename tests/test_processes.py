@@ -26,8 +26,8 @@ def predict_labels(classifier: EmotionClassifier, texts: list[str]) -> list[list
 
 
 @pytest.fixture
-def tuned_classifier() -> EmotionClassifier:
-    classifier = EmotionClassifier.from_pretrained()
+def tuned_classifier(each_name: str) -> EmotionClassifier:
+    classifier = EmotionClassifier.from_pretrained(each_name)
     classifier.set_thresholds(joy=0.01)
     return classifier
 

@@ -43,13 +43,13 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_one_text(model: EmotionClassifier) -> None:
-    printed, _ = evenmood("Thank you so much!")
+def test_one_text(each_name: str, each_model: EmotionClassifier) -> None:
+    printed, _ = evenmood("Thank you so much!", "--model", each_name)
     assert printed.split()[0] == "gratitude"
     assert "threshold" in printed
-    assert evenmood("Thank", "you", "so", "much!")[0] == printed
-    content = json.loads(evenmood("Thank you so much!", "--json", "--proba")[0])
-    assert content["labels"] == model.predict("Thank you so much!").labels
+    assert evenmood("Thank", "you", "so", "much!", "--model", each_name)[0] == printed
+    content = json.loads(evenmood("Thank you so much!", "--json", "--proba", "--model", each_name)[0])
+    assert content["labels"] == each_model.predict("Thank you so much!").labels
     assert set(content["probabilities"]) == set(LABELS)
     assert len(evenmood("x", "--proba")[0].splitlines()) >= 28
     assert evenmood("text", "predict")[0]
@@ -76,8 +76,10 @@ def test_help_version_and_info(tmp_path: Path) -> None:
     assert error.startswith("error: ")
 
 
-def test_csv_keeps_rows_and_adds_columns(table: Path, tmp_path: Path, model: EmotionClassifier) -> None:
-    evenmood("predict", table, tmp_path / "out.csv")
+def test_csv_keeps_rows_and_adds_columns(
+    table: Path, tmp_path: Path, each_name: str, each_model: EmotionClassifier
+) -> None:
+    evenmood("predict", table, tmp_path / "out.csv", "--model", each_name)
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as lines:
         rows = list(csv.reader(lines))
     assert rows[0] == HEADER
@@ -86,7 +88,7 @@ def test_csv_keeps_rows_and_adds_columns(table: Path, tmp_path: Path, model: Emo
         if not text:
             assert row[2:] == ["", "", ""]
             continue
-        prediction = model.predict(text)
+        prediction = each_model.predict(text)
         assert row[2] == ";".join(prediction.labels)
         assert row[4] == str(prediction.fallback).lower()
         assert [float(p) for p in row[3].split(";")] == [
@@ -96,7 +98,7 @@ def test_csv_keeps_rows_and_adds_columns(table: Path, tmp_path: Path, model: Emo
 
 
 @pytest.mark.parametrize("kind", ["tsv", "jsonl", "parquet", "csv"])
-def test_formats_agree(kind: str, tmp_path: Path, model: EmotionClassifier) -> None:
+def test_formats_agree(kind: str, tmp_path: Path, each_name: str, each_model: EmotionClassifier) -> None:
     texts = ["Thank you!", "", 'a "quoted" word', "naïve 日本 😱"]
     source, target = tmp_path / f"in.{kind}", tmp_path / "out.jsonl"
     if kind == "parquet":
@@ -107,14 +109,14 @@ def test_formats_agree(kind: str, tmp_path: Path, model: EmotionClassifier) -> N
         source.write_text("text\tn\n" + "".join(f"{text}\t1\n" for text in texts), "utf-8")
     else:
         source.write_bytes(b"\xef\xbb\xbf" + csv_bytes([["text", "n"], *([text, "1"] for text in texts)]))
-    evenmood("predict", source, target)
+    evenmood("predict", source, target, "--model", each_name)
     rows = [json.loads(line) for line in target.read_text("utf-8").splitlines()]
     assert [row["text"] for row in rows] == texts
     # An empty cell is a missing text; JSON and Parquet have null for that.
     cells = [text or None if kind in ("csv", "tsv") else text for text in texts]
-    expected = [model.predict(text).labels if text is not None else None for text in cells]
+    expected = [each_model.predict(text).labels if text is not None else None for text in cells]
     assert [row["emotions"] for row in rows] == expected
-    evenmood("predict", source, tmp_path / "out.parquet", "--proba")
+    evenmood("predict", source, tmp_path / "out.parquet", "--proba", "--model", each_name)
     table = parquet.read_table(tmp_path / "out.parquet")
     assert table.num_rows == 4
     assert table.schema.field("emotions").type == pyarrow.list_(pyarrow.string())
@@ -123,20 +125,21 @@ def test_formats_agree(kind: str, tmp_path: Path, model: EmotionClassifier) -> N
         assert table.schema.field("n").type == pyarrow.int16()
 
 
-def test_selected_labels_and_probabilities(table: Path, model: EmotionClassifier) -> None:
-    printed, _ = evenmood("predict", table, "--labels", "joy,gratitude", "--proba")
+def test_selected_labels_and_probabilities(table: Path, each_name: str, each_model: EmotionClassifier) -> None:
+    printed, _ = evenmood("predict", table, "--labels", "joy,gratitude", "--proba", "--model", each_name)
     rows = list(csv.DictReader(io.StringIO(printed)))
     assert list(rows[0])[-2:] == ["emotion_joy", "emotion_gratitude"]
     assert rows[0]["emotions"] == "gratitude"
     assert all(set(row["emotions"].split(";")) <= {"joy", "gratitude", ""} for row in rows)
-    probability = model.predict_proba(TEXTS[0])[LABELS.index("joy")]
+    probability = each_model.predict_proba(TEXTS[0])[LABELS.index("joy")]
     assert float(rows[0]["emotion_joy"]) == pytest.approx(probability, abs=1e-4)
 
 
-def test_long_stream_keeps_its_order(model: EmotionClassifier) -> None:
-    lines = [json.dumps({"text": f"thank you {i}", "i": i}) for i in range(20_000)]
-    printed, _ = evenmood("predict", "-", "-", "--input-format", "jsonl", stdin="\n".join(lines).encode())
-    assert [json.loads(line)["i"] for line in printed.splitlines()] == list(range(20_000))
+def test_long_stream_keeps_its_order(each_name: str) -> None:
+    rows = {"fast": 20_000, "accurate": 2_000}[each_name]
+    lines = "\n".join(json.dumps({"text": f"thank you {i}", "i": i}) for i in range(rows))
+    printed, _ = evenmood("predict", "-", "-", "--input-format", "jsonl", "--model", each_name, stdin=lines.encode())
+    assert [json.loads(line)["i"] for line in printed.splitlines()] == list(range(rows))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="getrusage counts memory in kB on Linux only")

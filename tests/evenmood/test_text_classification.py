@@ -45,6 +45,11 @@ def transformers_pipeline(tiny_encoder: Path) -> Any:
 
 
 @pytest.fixture(scope="module")
+def model(each_model: EmotionClassifier) -> EmotionClassifier:
+    return each_model
+
+
+@pytest.fixture(scope="module")
 def pipeline(model: EmotionClassifier) -> Any:
     return evenmood.pipeline(task="text-classification", model=model, top_k=None)
 

@@ -23,22 +23,21 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_report_of_a_table(table: Path, tmp_path: Path, model: EmotionClassifier) -> None:
+def test_report_of_a_table(table: Path, tmp_path: Path, each_name: str, each_model: EmotionClassifier) -> None:
     out, numbers = tmp_path / "report.html", tmp_path / "statistics.json"
-    _, error = evenmood(
-        "report", table, out, "--time", "Date", "--group", "product", "--json", numbers, "--title", "<My> report"
-    )
+    options: list[str | Path] = ["--time", "Date", "--group", "product", "--json", numbers, "--title", "<My> report"]
+    _, error = evenmood("report", table, out, *options, "--model", each_name)
     assert error == "rows without a text, skipped: 10 of 50\n"
     check_page(out.read_text(encoding="utf-8"))
     assert '<b dir="auto">&lt;My&gt; report</b>' in out.read_text(encoding="utf-8")
     statistics = json.loads(numbers.read_text(encoding="utf-8"))
     assert (statistics["rows"], statistics["texts"], statistics["dated"]) == (50, 40, 40)
     assert [(group["name"], group["texts"]) for group in statistics["groups"]] == [("A", 20), ("B", 20)]
-    predictions = model.predict([text for text in TEXTS if text])
+    predictions = each_model.predict([text for text in TEXTS if text])
     counts = {emotion["label"]: emotion["share"]["count"] for emotion in statistics["emotions"]}
-    for label in model.labels:
+    for label in each_model.labels:
         assert counts[label] == sum(label in row.labels and not row.fallback for row in predictions)
-    precision = model.info.metrics["test"]["per_label"]["joy"]["precision"]
+    precision = each_model.info.metrics["test"]["per_label"]["joy"]["precision"]
     assert next(emotion for emotion in statistics["emotions"] if emotion["label"] == "joy")["precision"] == precision
 
 
