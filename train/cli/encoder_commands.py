@@ -1,4 +1,4 @@
-"""Commands for the accurate model: prune, encoder."""
+"""Commands for the accurate model: prune, encoder, dequantize."""
 
 from pathlib import Path
 from typing import Annotated
@@ -62,3 +62,19 @@ def encoder(
             before, after = quantization[split]["macro_f1_float32"], quantization[split]["macro_f1_int8"]
             log(f"{split}: macro-F1 {before:.4f} in float32, {after:.4f} quantized")
     log(f"{out}: {sum(quantization['bytes'].values()) / 1e6:.1f} MB; next: python -m train evaluate {out} --split test")
+
+
+@app.command()
+def dequantize(
+    model: Annotated[str, typer.Argument(help="accurate, a folder written by the command encoder, or a Hub id")],
+    out: Annotated[Path, typer.Option(help="Encoder folder, for teacher --base", rich_help_panel=OUTPUT)],
+    overwrite: Overwrite = False,
+) -> None:
+    """Write an accurate model as a transformers encoder, to continue its training.
+
+    Example: python -m train dequantize accurate --out models/base
+    """
+    from train.encoder.dequantize import dequantize as write_dequantized
+
+    write_dequantized(model, out, overwrite=overwrite)
+    log(f"{out}: encoder; next: python -m train teacher --base {out} --out …")

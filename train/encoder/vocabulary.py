@@ -66,7 +66,7 @@ def prune(base: str, samples: Sequence[Sequence[str]], size: int, out: Path, *, 
         network.to("cpu", torch.float16).save_pretrained(work_folder)
         for path in work_folder.glob("*.safetensors"):
             path.chmod(0o644)  # safetensors files are only readable by their owner
-        _save_tokenizer(wordpiece(state, tokens_to_keep), work_folder)
+        save_tokenizer(wordpiece(state, tokens_to_keep), work_folder)
         record = {"base": base, "texts": [len(texts) for texts in samples], "tokens": len(tokens_to_keep)}
         write_text(work_folder / RECORD_FILE, json.dumps(record, indent=1) + "\n")
     return len(tokens_to_keep)
@@ -149,7 +149,8 @@ def _name_ids(tokenizer: Tokenizer, symbol: str) -> list[int]:
     return ids
 
 
-def _save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write the files that `transformers.AutoTokenizer` reads."""
     from transformers import PreTrainedTokenizerFast
 
     PreTrainedTokenizerFast(

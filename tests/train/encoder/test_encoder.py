@@ -22,6 +22,7 @@ from tests.commands import run_command
 from tests.fakes.tiny_teacher import write_encoder
 from train.distillation.encoder import TeacherConfig
 from train.distillation.teacher import train_teacher
+from train.encoder.dequantize import dequantize
 from train.encoder.export import EncoderConfig, export
 from train.encoder.graph import CONTRIBUTED, IR_VERSION, OPSET
 from train.encoder.quantize import int4_blocks, quantize_matmul
@@ -94,6 +95,27 @@ def test_export_matches_torch(accurate_model: Path, teacher: Path, classifier: E
         tensor.data_type for tensor in onnx.load(accurate_model / ONNX_FILE).graph.initializer if len(tensor.dims) > 1
     }
     assert {onnx.TensorProto.INT4, onnx.TensorProto.INT8} <= weight_types
+
+
+def test_dequantized_encoder_matches_the_model(
+    accurate_model: Path, classifier: EmotionClassifier, small_data: Path, tmp_path: Path
+) -> None:
+    """Activations are not quantized in the encoder, so probabilities differ a little."""
+    dequantize(str(accurate_model), tmp_path / "encoder")
+    texts = load_split(str(small_data), "test").texts
+    difference = Teacher(str(tmp_path / "encoder")).probabilities(texts) - classifier.predict_proba(texts)
+    assert np.abs(difference).mean() < 0.01
+    config = TeacherConfig(str(tmp_path / "encoder"), str(small_data), epochs=1, learning_rate=1e-7, warmup=0)
+    entry = train_teacher(config, tmp_path / "continued", print)["history"][0]
+    record = json.loads((accurate_model / "training" / "quantization.json").read_text(encoding="utf-8"))
+    assert entry["val_macro_f1"] == pytest.approx(record["validation"]["macro_f1_float32"], abs=0.03)
+
+
+def test_only_encoders_are_dequantized(trained_model: Path, tmp_path: Path) -> None:
+    result = run_command("train", "dequantize", trained_model, "--out", tmp_path / "encoder")
+    assert result.returncode == 1
+    assert "is a bilstm model; expected accurate, or a model from: train encoder" in result.stderr
+    assert not (tmp_path / "encoder").exists()
 
 
 def test_predictions_do_not_depend_on_the_batch(classifier: EmotionClassifier) -> None:

@@ -1,0 +1,143 @@
+"""Write an accurate model as a transformers encoder, to continue its training with `python -m train teacher`."""
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from evenmood import EmotionClassifier
+from evenmood.errors import DataError
+from evenmood.model.model_folder import ONNX_FILE, TOKENIZER_FILE, atomic_folder, check_target
+from train.distillation.encoder import quiet
+from train.encoder.quantize import TABLE
+from train.encoder.vocabulary import save_tokenizer
+
+LAYER_PARTS = {
+    "output": "attention.output.dense",
+    "norm1": "attention.output.LayerNorm",
+    "inner": "intermediate.dense",
+    "outer": "output.dense",
+    "norm2": "output.LayerNorm",
+}
+"""Names of a layer's parts in the ONNX graph and in transformers; query, key and value are one matmul in the graph."""
+
+
+def dequantize(model: str, out: Path, *, overwrite: bool = False) -> None:
+    """Write the network and the tokenizer of an accurate model as a `BertForSequenceClassification` in float32.
+
+    The weights have the rounding errors of quantization; the calibration of the output layer is included.
+
+    Args:
+        model: `accurate`, a folder written by `python -m train encoder`, or a Hub id.
+        out: Encoder folder.
+        overwrite: Whether to replace an existing folder.
+
+    Raises:
+        UsageError: `out` exists.
+        ModelError: The model cannot be loaded.
+        DataError: The model is not an encoder.
+    """
+    import onnx
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    check_target(out, overwrite)
+    classifier = EmotionClassifier.from_pretrained(model)
+    if classifier.info.kind != "encoder":
+        raise DataError(f"{model} is a {classifier.info.kind} model; expected accurate, or a model from: train encoder")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = classifier.save_pretrained(Path(temporary) / "model")
+        graph = onnx.load(folder / ONNX_FILE).graph
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    layers = sum(re.fullmatch(r"layer\d+_qkv_b", name) is not None for name in tensors)
+    weights = _weights(tensors, layers)
+    positions, hidden = weights["bert.embeddings.position_embeddings.weight"].shape
+    config = BertConfig(
+        vocab_size=len(weights["bert.embeddings.word_embeddings.weight"]),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=_attribute(graph, "MultiHeadAttention", "num_heads"),
+        intermediate_size=len(weights["bert.encoder.layer.0.intermediate.dense.bias"]),
+        max_position_embeddings=positions,
+        type_vocab_size=1,
+        layer_norm_eps=_attribute(graph, "LayerNormalization", "epsilon"),
+        id2label=dict(enumerate(classifier.labels)),
+        label2id={label: number for number, label in enumerate(classifier.labels)},
+        problem_type="multi_label_classification",
+    )
+    with atomic_folder(out, overwrite) as work_folder, quiet():
+        network = BertForSequenceClassification(config)
+        network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+        network.save_pretrained(work_folder)
+        for path in work_folder.glob("*.safetensors"):
+            path.chmod(0o644)  # safetensors files are only readable by their owner
+        save_tokenizer(tokenizer, work_folder)
+
+
+def _weights(tensors: dict[str, Any], layers: int) -> dict[str, np.ndarray]:
+    """Return the network's weights by their names in transformers."""
+    from onnx import numpy_helper
+
+    def array(name: str) -> np.ndarray:
+        return np.asarray(numpy_helper.to_array(tensors[name]), np.float32)
+
+    weights = {
+        "bert.embeddings.word_embeddings.weight": _table(tensors),
+        "bert.embeddings.position_embeddings.weight": array("position_table"),
+    }
+    # The graph's positions include the only segment embedding.
+    weights["bert.embeddings.token_type_embeddings.weight"] = np.zeros(
+        (1, array("position_table").shape[1]), np.float32
+    )
+    parts = {"embedding_norm": "bert.embeddings.LayerNorm", "pooler": "bert.pooler.dense", "logits": "classifier"}
+    for number in range(layers):
+        layer = f"bert.encoder.layer.{number}"
+        parts |= {f"layer{number}_{part}": f"{layer}.{name}" for part, name in LAYER_PARTS.items()}
+        kernels = np.split(_matmul(tensors, f"layer{number}_qkv_w"), 3)
+        biases = np.split(array(f"layer{number}_qkv_b"), 3)
+        for part, kernel, bias in zip(("query", "key", "value"), kernels, biases, strict=True):
+            weights |= {
+                f"{layer}.attention.self.{part}.weight": kernel,
+                f"{layer}.attention.self.{part}.bias": bias,
+            }
+    for part, name in parts.items():
+        is_norm = f"{part}_gamma" in tensors
+        weights[f"{name}.weight"] = array(f"{part}_gamma") if is_norm else _matmul(tensors, f"{part}_w")
+        weights[f"{name}.bias"] = array(f"{part}_beta" if is_norm else f"{part}_b")
+    return weights
+
+
+def _matmul(tensors: dict[str, Any], name: str) -> np.ndarray:
+    """Dequantize the weights of a matmul: float32 of shape (outputs, inputs), as in PyTorch."""
+    from onnx import numpy_helper
+
+    if f"{name}_quantized" in tensors:  # int8, a scale per output
+        codes, scales, zero_points = (
+            np.asarray(numpy_helper.to_array(tensors[f"{name}_{part}"]), np.float32)
+            for part in ("quantized", "scale", "zero_point")
+        )
+        return np.asarray(((codes - zero_points) * scales).T)
+    packed, scales = (numpy_helper.to_array(tensors[part]) for part in (name, f"{name}_scales"))  # MatMulNBits
+    codes = np.stack([packed & 15, packed >> 4], axis=-1).reshape(*scales.shape, -1).astype(np.float32) - 8
+    return np.asarray(codes * scales[..., None]).reshape(len(codes), -1)
+
+
+def _table(tensors: dict[str, Any]) -> np.ndarray:
+    """Dequantize the token table: float32 of shape (tokens, size)."""
+    from onnx import numpy_helper
+
+    codes = np.asarray(numpy_helper.to_array(tensors[TABLE]), np.float32)
+    scales = np.asarray(numpy_helper.to_array(tensors[f"{TABLE}_scales"]))
+    return np.asarray(codes.reshape(*scales.shape, -1) * scales[..., None]).reshape(codes.shape)
+
+
+def _attribute(graph: Any, operator: str, name: str) -> Any:
+    """Return an attribute of the first node with this operator."""
+    from onnx import helper
+
+    node = next(node for node in graph.node if node.op_type == operator)
+    return next(helper.get_attribute_value(attribute) for attribute in node.attribute if attribute.name == name)
