@@ -118,8 +118,10 @@ everyday-teacher: $(VENV)/data $(VENV)/train ## fine-tune a teacher further, wit
 	test -e $(EVERYDAY) || $(BIN)/python -m train teacher --base $(firstword $(TEACHERS)) --data $(DATA) --extra $(WRITTEN) \
 	  --soft-targets data/soft-reddit.parquet --epochs 2 --learning-rate 1e-4 --head-factor 3 --out $(EVERYDAY)
 
-soft-targets: everyday-teacher ## label the training texts with the teachers and a first student model
-	test -e data/soft-goemotions.parquet || $(LABEL) --texts $(REDDIT) $(TEACHERS:%=--teacher %) --out data/soft-goemotions.parquet
+data/soft-goemotions.parquet: | $(VENV)/train
+	$(LABEL) --texts $(REDDIT) $(TEACHERS:%=--teacher %) --out $@
+
+soft-targets: everyday-teacher data/soft-goemotions.parquet ## label the training texts with the teachers and a first student model
 	test -e data/varied.txt || $(BIN)/python -m train augment --data $(DATA) --encoder $(firstword $(TEACHERS)) --copies 8 --out data/varied.txt
 	test -e data/soft-first-varied.parquet || $(LABEL) --texts data/varied.txt $(TEACHERS:%=--teacher %) --out data/soft-first-varied.parquet
 	test -z "$(TWEETS_TO_LABEL)" || test -e data/soft-first-tweets.parquet || $(LABEL) $(TWEETS_TO_LABEL:%=--texts %) $(TEACHERS:%=--teacher %) \
@@ -142,15 +144,20 @@ default-model: $(VENV)/data $(VENV)/train ## train, evaluate and bundle the defa
 	$(BIN)/python -m train seeds models/default-0 models/default-1 models/default-2 --split test --typos 0.2 --against-plain --out results/typos.json --overwrite
 	$(BIN)/python -m train bundle models/default-0 models/default-1 models/default-2 --terms train/release/default_model_terms.md
 
-accurate-model: everyday-teacher ## train, evaluate and bundle the accurate model with two seeds: make accurate-model DATA=... TEACHERS=... TWEETS=...
+accurate-model: everyday-teacher data/soft-goemotions.parquet ## train, evaluate and bundle the accurate model with two seeds: make accurate-model DATA=... TEACHERS=... TWEETS=...
 	test -e models/pruned || $(BIN)/python -m train prune --base $(firstword $(TEACHERS)) --texts $(DATA) --texts $(WRITTEN) --texts $(TWEETS) --out models/pruned
-	for seed in 0 1; do test -e models/encoder-$$seed || $(BIN)/python -m train teacher --base models/pruned --data $(DATA) --extra $(WRITTEN) \
-	  --soft-targets data/soft-reddit.parquet --epochs 2 --learning-rate 1e-4 --head-factor 3 --weights float32 --seed $$seed --out models/encoder-$$seed || exit; done
+	test -e models/encoder-first || $(BIN)/python -m train teacher --base models/pruned --data $(DATA) --extra $(WRITTEN) \
+	  --soft-targets data/soft-reddit.parquet --epochs 2 --learning-rate 1e-4 --head-factor 3 --weights float32 --out models/encoder-first
+	for seed in 0 1; do test -e models/encoder-$$seed || $(BIN)/python -m train teacher --base models/encoder-first --data $(DATA) --extra $(WRITTEN) \
+	  --extra-repeats 1 --soft-targets data/soft-goemotions.parquet --label-share 0.3 --epochs 2 --learning-rate 1e-4 --head-factor 1 \
+	  --weights float32 --seed $$seed --out models/encoder-$$seed || exit; done
 	for seed in 0 1; do test -e models/accurate-$$seed || $(BIN)/python -m train encoder models/encoder-$$seed --out models/accurate-$$seed || exit; done
-	for seed in 0 1; do $(BIN)/python -m train evaluate models/accurate-$$seed --split test || exit; done
-	for seed in 0 1; do $(BIN)/python -m train evaluate models/accurate-$$seed --data everyday --split test || exit; done
-	$(BIN)/python -m train seeds models/accurate-0 models/accurate-1 --split test
-	$(BIN)/python -m train bundle models/accurate-0 models/accurate-1 --package evenmood/accurate_model --results results/accurate_model.json \
+	test -e models/encoder-mean || $(BIN)/python -m train average models/encoder-0 models/encoder-1 --out models/encoder-mean
+	test -e models/accurate || $(BIN)/python -m train encoder models/encoder-mean --out models/accurate
+	$(BIN)/python -m train evaluate models/accurate --split test
+	$(BIN)/python -m train evaluate models/accurate --data everyday --split test
+	$(BIN)/python -m train seeds models/accurate-0 models/accurate-1 --split test --out models/accurate/training/seeds.json --overwrite
+	$(BIN)/python -m train bundle models/accurate --package evenmood/accurate_model --results results/accurate_model.json \
 	  --terms train/release/accurate_model_terms.md
 
 release-check: $(VENV)/release ## build, install and test the release artifacts (TAG=vX.Y.Z to check the tag)

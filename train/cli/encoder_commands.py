@@ -1,4 +1,4 @@
-"""Commands for the accurate model: prune, encoder, dequantize."""
+"""Commands for the accurate model: prune, average, encoder, dequantize."""
 
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +34,23 @@ def prune(
     samples = [read_texts(Source(name, ()), log) for name in texts]
     tokens = write_pruned(base, samples, size, out, overwrite=overwrite)
     log(f"{out}: {tokens:,} tokens; next: python -m train teacher --base {out} --out …")
+
+
+@app.command()
+def average(
+    teachers: Annotated[list[Path], typer.Argument(help="Folders written by the command teacher, with other seeds")],
+    out: Annotated[Path, typer.Option(help="Teacher folder", rich_help_panel=OUTPUT)],
+    overwrite: Overwrite = False,
+) -> None:
+    """Average the weights of teachers that differ only in their seed.
+
+    Example: python -m train average models/teacher-0 models/teacher-1 --out models/teacher
+    """
+    from train.encoder.average import average as write_average
+
+    record = write_average(teachers, out, overwrite=overwrite)
+    macro_f1 = record["validation"]["macro_f1"]["value"]
+    log(f"{out}: validation macro-F1 {macro_f1:.3f}; next: python -m train encoder {out} --out …")
 
 
 @app.command()

@@ -120,6 +120,22 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def save_encoder(network: Any, weights: str, folder: Path) -> None:
+    """Write the network in the transformers format.
+
+    Args:
+        network: The network; it is moved to the CPU and converted.
+        weights: `float16` or `float32`.
+        folder: Existing folder.
+    """
+    import torch
+
+    with quiet():
+        network.to("cpu", getattr(torch, weights)).save_pretrained(folder)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)  # safetensors files are only readable by their owner
+
+
 def load_encoder(base: str, labels: np.ndarray) -> tuple[Any, Any]:
     """Load an encoder with a classification head, and its tokenizer.
 

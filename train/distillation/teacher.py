@@ -18,7 +18,7 @@ from evenmood.labels import LABELS
 from evenmood.model.model_folder import atomic_folder, check_target, write_text
 from evenmood.system.paths import expand_home
 from evenmood.thresholds import tune_thresholds
-from train.distillation.encoder import EncoderRun, TeacherConfig, in_fold, load_encoder, quiet
+from train.distillation.encoder import EncoderRun, TeacherConfig, in_fold, load_encoder, quiet, save_encoder
 from train.distillation.soft_targets import load_extra, read_soft_targets
 from train.evaluation.everyday import load_everyday
 
@@ -76,13 +76,8 @@ def train_teacher(
         )
     run.load_state(checkpoint.epoch(checkpoint.best), weights_only=True)
     with atomic_folder(out, overwrite) as work_folder:
-        with quiet():
-            network.to("cpu", getattr(torch, config.weights)).save_pretrained(work_folder)
-            tokenizer.save_pretrained(work_folder)
-            for path in work_folder.glob("*.safetensors"):
-                path.chmod(0o644)  # safetensors files are only readable by their owner
-            probabilities = Teacher(str(work_folder)).probabilities(validation["validation"].texts)
-        thresholds = tune_thresholds(validation["validation"].labels, probabilities)
+        save_encoder(network, config.weights, work_folder)
+        tokenizer.save_pretrained(work_folder)
         record = {
             "evenmood": __version__,
             "config": asdict(config),
@@ -90,11 +85,34 @@ def train_teacher(
             "data": {"train": train.digest(), "validation": validation["validation"].digest()},
             "history": checkpoint.history,
             "best_epoch": checkpoint.best,
-            "thresholds": dict(zip(LABELS, thresholds.round(2).astype(float).tolist(), strict=True)),
-            "validation": score(validation["validation"].labels, probabilities, thresholds, LABELS),
+            **score_on_validation(work_folder, validation["validation"]),
         }
         write_text(work_folder / RECORD_FILE, json.dumps(record, indent=1) + "\n")
     checkpoint.remove()
+    return record
+
+
+def score_on_validation(folder: Path, validation: Split) -> dict[str, Any]:
+    """Tune thresholds on the validation split, and return `thresholds` and the metrics, `validation`."""
+    with quiet():
+        probabilities = Teacher(str(folder)).probabilities(validation.texts)
+    thresholds = tune_thresholds(validation.labels, probabilities)
+    return {
+        "thresholds": dict(zip(LABELS, thresholds.round(2).astype(float).tolist(), strict=True)),
+        "validation": score(validation.labels, probabilities, thresholds, LABELS),
+    }
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Read `training.json` of a teacher folder.
+
+    Raises:
+        DataError: The file is missing.
+    """
+    path = folder / RECORD_FILE
+    if not path.is_file():
+        raise DataError(f"{path} is missing; expected a folder written by: python -m train teacher")
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return record
 
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from evenmood import EmotionClassifier
 from evenmood.errors import DataError
 from evenmood.model.model_folder import ONNX_FILE, TOKENIZER_FILE, atomic_folder, check_target
-from train.distillation.encoder import quiet
+from train.distillation.encoder import save_encoder
 from train.encoder.quantize import TABLE
 from train.encoder.vocabulary import save_tokenizer
 
@@ -69,12 +69,10 @@ def dequantize(model: str, out: Path, *, overwrite: bool = False) -> None:
         label2id={label: number for number, label in enumerate(classifier.labels)},
         problem_type="multi_label_classification",
     )
-    with atomic_folder(out, overwrite) as work_folder, quiet():
-        network = BertForSequenceClassification(config)
-        network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
-        network.save_pretrained(work_folder)
-        for path in work_folder.glob("*.safetensors"):
-            path.chmod(0o644)  # safetensors files are only readable by their owner
+    network = BertForSequenceClassification(config)
+    network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    with atomic_folder(out, overwrite) as work_folder:
+        save_encoder(network, "float32", work_folder)
         save_tokenizer(tokenizer, work_folder)
 
 

@@ -32,7 +32,7 @@ from evenmood.onnx.vocabulary import SIZE_KEY
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
 from evenmood.text.normalization import MAX_WORD_CHARS, replace_surrogates
 from evenmood.thresholds import tune_thresholds
-from train.distillation.teacher import RECORD_FILE
+from train.distillation.teacher import read_record
 from train.encoder.graph import encoder_graph
 from train.encoder.quantize import BATCH_TEXTS, quantize
 from train.encoder.vocabulary import SPECIAL, wordpiece
@@ -81,7 +81,7 @@ def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = Fals
     """
     check_target(out, overwrite)
     teacher = Path(config.teacher)
-    record = _record(teacher)
+    record = read_record(teacher)
     trained = record["config"]
     validation = load_split(trained["data"], "validation")
     rows = ValidationRows.of(validation, everyday=bool(trained["extra"]))
@@ -133,14 +133,6 @@ def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = Fals
             score_everyday(work_folder, "validation")
             write_card(work_folder)
     return comparison
-
-
-def _record(teacher: Path) -> dict[str, Any]:
-    path = teacher / RECORD_FILE
-    if not path.is_file():
-        raise DataError(f"{path} is missing; expected a folder written by: python -m train teacher")
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
 
 
 def _calibration_texts(config: EncoderConfig, trained: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from evenmood.errors import DataError, UsageError
 from evenmood.model.model_folder import atomic_folder, check_target, write_text
 from evenmood.text.normalization import PAD, UNKNOWN, replace_surrogates
 from evenmood.text.symbols import MODIFIER, SYMBOL, name_of
-from train.distillation.encoder import quiet
+from train.distillation.encoder import quiet, save_encoder
 
 CLS, SEP = "[CLS]", "[SEP]"
 SPECIAL = (PAD, UNKNOWN, CLS, SEP)
@@ -62,10 +62,8 @@ def prune(base: str, samples: Sequence[Sequence[str]], size: int, out: Path, *, 
         network.set_input_embeddings(new)
     network.config.vocab_size = len(tokens_to_keep)
     network.config.pad_token_id = 0
-    with atomic_folder(out, overwrite) as work_folder, quiet():
-        network.to("cpu", torch.float16).save_pretrained(work_folder)
-        for path in work_folder.glob("*.safetensors"):
-            path.chmod(0o644)  # safetensors files are only readable by their owner
+    with atomic_folder(out, overwrite) as work_folder:
+        save_encoder(network, "float16", work_folder)
         save_tokenizer(wordpiece(state, tokens_to_keep), work_folder)
         record = {"base": base, "texts": [len(texts) for texts in samples], "tokens": len(tokens_to_keep)}
         write_text(work_folder / RECORD_FILE, json.dumps(record, indent=1) + "\n")

@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed: pip install --group data")
 
+from safetensors.numpy import load_file
+
 from evenmood import LABELS, DataError, EmotionClassifier, ModelError, UsageError
 from evenmood.data.splits import load_split
 from evenmood.data.teacher import Teacher
@@ -22,11 +25,13 @@ from tests.commands import run_command
 from tests.fakes.tiny_teacher import write_encoder
 from train.distillation.encoder import TeacherConfig
 from train.distillation.teacher import train_teacher
+from train.encoder.average import average
 from train.encoder.dequantize import dequantize
 from train.encoder.export import EncoderConfig, export
 from train.encoder.graph import CONTRIBUTED, IR_VERSION, OPSET
 from train.encoder.quantize import int4_blocks, quantize_matmul
 from train.encoder.vocabulary import prune
+from train.release.card import write_card
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +114,38 @@ def test_dequantized_encoder_matches_the_model(
     entry = train_teacher(config, tmp_path / "continued", print)["history"][0]
     record = json.loads((accurate_model / "training" / "quantization.json").read_text(encoding="utf-8"))
     assert entry["val_macro_f1"] == pytest.approx(record["validation"]["macro_f1_float32"], abs=0.03)
+
+
+def test_mean_of_two_seeds(pruned_encoder: Path, small_data: Path, tmp_path: Path) -> None:
+    config = TeacherConfig(str(pruned_encoder), str(small_data), epochs=1, weights="float32")
+    options = {"a": config, "b": replace(config, seed=1), "other": replace(config, seed=2, learning_rate=1e-3)}
+    for name, teacher_config in options.items():
+        train_teacher(teacher_config, tmp_path / name, print)
+    result = run_command("train", "average", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "mean")
+    assert result.returncode == 0, result.stderr
+    assert "mean: validation macro-F1" in result.stderr
+    first, second, mean = (load_file(tmp_path / name / "model.safetensors") for name in ("a", "b", "mean"))
+    assert np.abs(first["classifier.weight"] - second["classifier.weight"]).max() > 1e-4
+    for name in first:
+        np.testing.assert_allclose(mean[name], (first[name] + second[name]) / 2, atol=1e-6)
+    with pytest.raises(DataError, match=r"options differ from .*a: learning_rate; expected the same options"):
+        average([tmp_path / "a", tmp_path / "other"], tmp_path / "invalid")
+    with pytest.raises(DataError, match="duplicate seeds 0, 0"):
+        average([tmp_path / "a", tmp_path / "a"], tmp_path / "invalid")
+    with pytest.raises(UsageError, match="at least two teacher folders"):
+        average([tmp_path / "a"], tmp_path / "invalid")
+    export(EncoderConfig(str(tmp_path / "mean"), calibration_texts=64), tmp_path / "model", print)
+    models = [tmp_path / "model-0", tmp_path / "model-1"]
+    for name, out in zip("ab", models, strict=True):
+        export(EncoderConfig(str(tmp_path / name), calibration_texts=64), out, print)
+    result = run_command("train", "seeds", *models, "--out", tmp_path / "model" / "training" / "seeds.json")
+    assert result.returncode == 0, result.stderr
+    write_card(tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    assert (
+        "The weights are the mean of those of 2 models** (seeds 0, 1), each of which alone has on the validation split"
+        in card
+    )
 
 
 def test_only_encoders_are_dequantized(trained_model: Path, tmp_path: Path) -> None:
