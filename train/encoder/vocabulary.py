@@ -105,6 +105,9 @@ def wordpiece(state: dict[str, Any], tokens: Iterable[str]) -> Tokenizer:
     ids = {token: number for number, token in enumerate(tokens)}
     modifiers = {"type": "Replace", "pattern": {"Regex": MODIFIER.pattern}, "content": ""}
     emoji = {"type": "Split", "pattern": {"Regex": SYMBOL.pattern}, "behavior": "Isolated", "invert": False}
+    # A pruned tokenizer contains both steps already.
+    normalizers = [step for step in _steps(state["normalizer"], "normalizers") if step != modifiers]
+    pre_tokenizers = [step for step in _steps(state["pre_tokenizer"], "pretokenizers") if step != emoji]
     special = {token: {"id": token, "ids": [ids[token]], "tokens": [token]} for token in (CLS, SEP)}
     text = {"Sequence": {"id": "A", "type_id": 0}}
     single = [{"SpecialToken": {"id": CLS, "type_id": 0}}, text, {"SpecialToken": {"id": SEP, "type_id": 0}}]
@@ -114,13 +117,20 @@ def wordpiece(state: dict[str, Any], tokens: Iterable[str]) -> Tokenizer:
         "padding": None,
         # Plain entries, not "added tokens", which would be matched in the original text: a user may type [PAD].
         "added_tokens": [],
-        "normalizer": {"type": "Sequence", "normalizers": [modifiers, state["normalizer"]]},
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [state["pre_tokenizer"], emoji]},
+        "normalizer": {"type": "Sequence", "normalizers": [modifiers, *normalizers]},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [*pre_tokenizers, emoji]},
         "post_processor": {"type": "TemplateProcessing", "single": single, "pair": single, "special_tokens": special},
         "decoder": None,
         "model": {**state["model"], "vocab": ids},
     }
     return Tokenizer.from_str(json.dumps(new))
+
+
+def _steps(component: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return the steps of a component of a tokenizer: those of a sequence in `key`, or the component itself."""
+    if component["type"] != "Sequence":
+        return [component]
+    return [step for part in component[key] for step in _steps(part, key)]
 
 
 def _load(base: str) -> tuple[Any, dict[str, Any]]:
