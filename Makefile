@@ -43,8 +43,8 @@ help: ## list the targets
 demo: $(VENV)/demo ## open the demo on the bundled model, offline
 	$(BIN)/python space/app.py
 
-test: $(VENV)/dev ## run the tests, three files at a time
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+test: $(VENV)/dev ## run the tests, two files at a time
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slow: $(VENV)/dev ## run the slow tests
 	$(BIN)/python -m pytest -m slow
