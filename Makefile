@@ -118,7 +118,7 @@ everyday-teacher: $(VENV)/data $(VENV)/train ## fine-tune a teacher further, wit
 	test -e $(EVERYDAY) || $(BIN)/python -m train teacher --base $(firstword $(TEACHERS)) --data $(DATA) --extra $(WRITTEN) \
 	  --soft-targets data/soft-reddit.parquet --epochs 2 --learning-rate 1e-4 --head-factor 3 --out $(EVERYDAY)
 
-data/soft-goemotions.parquet: | $(VENV)/train
+data/soft-goemotions.parquet: | $(VENV)/data $(VENV)/train
 	$(LABEL) --texts $(REDDIT) $(TEACHERS:%=--teacher %) --out $@
 
 soft-targets: everyday-teacher data/soft-goemotions.parquet ## label the training texts with the teachers and a first student model

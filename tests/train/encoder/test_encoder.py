@@ -96,6 +96,9 @@ def test_export_matches_torch(accurate_model: Path, teacher: Path, classifier: E
     exported_joy = classifier.predict_proba(rows.texts)[:, column]
     original_joy = Teacher(str(teacher)).probabilities(rows.texts)[:, column]
     assert np.corrcoef(exported_joy.argsort().argsort(), original_joy.argsort().argsort())[0, 1] > 0.95
+    state = json.loads((accurate_model / "tokenizer.json").read_text(encoding="utf-8"))
+    assert [step["type"] for step in state["normalizer"]["normalizers"]] == ["Replace", "BertNormalizer"]
+    assert [step["type"] for step in state["pre_tokenizer"]["pretokenizers"]] == ["BertPreTokenizer", "Split"]
     weight_types = {
         tensor.data_type for tensor in onnx.load(accurate_model / ONNX_FILE).graph.initializer if len(tensor.dims) > 1
     }
