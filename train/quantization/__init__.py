@@ -1,0 +1,1 @@
+"""Quantization of weights to int4, and its simulation in training."""
