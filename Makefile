@@ -34,9 +34,6 @@ STUDENT := $(FIT) --repeats 3 --max-length 128 --vectors encoder:$(EVERYDAY) --e
   --extra-label-share 0.5 \
   $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),tweets) varied written-varied written)
 
-CONTINUE := --data $(DATA) --extra $(WRITTEN) --extra-repeats 1 --soft-targets data/soft-goemotions.parquet --label-share 0.3 \
-  --learning-rate 1e-4 --head-factor 1 --weights float32
-
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-lowest test-web check train web data data-demo docs docs-site hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick bench-web release-check clean
 
@@ -151,11 +148,9 @@ accurate-model: everyday-teacher data/soft-goemotions.parquet ## train, evaluate
 	test -e models/pruned || $(BIN)/python -m train prune --base $(firstword $(TEACHERS)) --texts $(DATA) --texts $(WRITTEN) --texts $(TWEETS) --out models/pruned
 	test -e models/encoder-first || $(BIN)/python -m train teacher --base models/pruned --data $(DATA) --extra $(WRITTEN) \
 	  --soft-targets data/soft-reddit.parquet --epochs 2 --learning-rate 1e-4 --head-factor 3 --weights float32 --out models/encoder-first
-	for seed in 0 1; do test -e models/encoder-second-$$seed || $(BIN)/python -m train teacher --base models/encoder-first $(CONTINUE) \
-	  --epochs 2 --seed $$seed --out models/encoder-second-$$seed || exit; done
-	test -e models/encoder-second || $(BIN)/python -m train average models/encoder-second-0 models/encoder-second-1 --out models/encoder-second
-	for seed in 0 1; do test -e models/encoder-$$seed || $(BIN)/python -m train teacher --base models/encoder-second $(CONTINUE) \
-	  --epochs 1 --quantization-aware --seed $$seed --out models/encoder-$$seed || exit; done
+	for seed in 0 1; do test -e models/encoder-$$seed || $(BIN)/python -m train teacher --base models/encoder-first --data $(DATA) --extra $(WRITTEN) \
+	  --extra-repeats 1 --soft-targets data/soft-goemotions.parquet --label-share 0.3 --epochs 2 --learning-rate 1e-4 --head-factor 1 \
+	  --weights float32 --seed $$seed --out models/encoder-$$seed || exit; done
 	for seed in 0 1; do test -e models/accurate-$$seed || $(BIN)/python -m train encoder models/encoder-$$seed --out models/accurate-$$seed || exit; done
 	test -e models/encoder-mean || $(BIN)/python -m train average models/encoder-0 models/encoder-1 --out models/encoder-mean
 	test -e models/accurate || $(BIN)/python -m train encoder models/encoder-mean --out models/accurate

@@ -46,10 +46,11 @@ def streams(request: pytest.FixtureRequest) -> dict[str, str]:
 ASCII_STREAMS = ("ascii", "C locale")
 
 
-@pytest.fixture(params=ASCII_STREAMS)
+@pytest.fixture(params=["ascii", pytest.param("C locale", marks=pytest.mark.slow)])
 def ascii_streams(request: pytest.FixtureRequest) -> dict[str, str]:
-    """The two environments without any non-ASCII character, for commands that take seconds to start."""
-    return STREAMS[request.param]
+    """The environments without any non-ASCII character, for commands that take seconds to start."""
+    environment: str = request.param
+    return STREAMS[environment]
 
 
 def test_text_with_bars(streams: dict[str, str], model: EmotionClassifier) -> None:

@@ -104,6 +104,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_lost_node_loses_no_rows(table: Path, tmp_path: Path) -> None:
     local, distributed = tmp_path / "local.parquet", tmp_path / "ray.parquet"
     result = run_command("evenmood", "predict", table, local, "--proba")

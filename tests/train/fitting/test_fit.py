@@ -81,6 +81,7 @@ def test_storage_difference_excludes_truncation(model: Path) -> None:
     assert storage["largest_difference"] < 1e-5
 
 
+@pytest.mark.slow
 def test_average_pooling_without_a_test_split(data: Path, tmp_path: Path) -> None:
     copy = tmp_path / "data"
     shutil.copytree(data, copy)
