@@ -7,6 +7,7 @@ import pytest
 from tests.fakes.local_hub import REAL_TOKEN, run_module
 
 
+@pytest.mark.slow
 def test_the_tour_on_loopback() -> None:
     result = run_module("tests.hub_tour")
     assert result.returncode == 0, result.stdout + result.stderr
