@@ -55,14 +55,6 @@ def teacher(
     weights: Annotated[
         Literal["float16", "float32"], typer.Option(help="Format of the stored weights", rich_help_panel=MODEL)
     ] = "float16",
-    quantization_aware: Annotated[
-        bool,
-        typer.Option(
-            "--quantization-aware",
-            help="Simulate the quantization of the command encoder in training (BERT only)",
-            rich_help_panel=TRAINING,
-        ),
-    ] = False,
     seed: Seed = 0,
     restart: Restart = False,
     overwrite: Overwrite = False,
@@ -90,7 +82,6 @@ def teacher(
         weight_decay=weight_decay,
         max_tokens=max_tokens,
         weights=weights,
-        quantization_aware=quantization_aware,
         seed=seed,
     )
     metrics = train_teacher(config, out, log, restart=restart, overwrite=overwrite)["validation"]

@@ -1,13 +1,11 @@
 """Fine-tuning of an encoder with a classification head: configuration, optimizer, epochs, and resumable state."""
 
-import itertools
 import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,14 +17,11 @@ from evenmood.data.teacher import MAX_TOKENS, tokenize, torch_device
 from evenmood.errors import DataError, UsageError
 from evenmood.labels import LABELS
 from evenmood.thresholds import tune_thresholds
-from train.quantization.fake_quantization import FakeQuantization
 
 GROUP_BATCHES = 50
 """Number of batches whose texts are sorted by length together; more reduce padding, fewer keep batches random."""
 MAX_GRAD_NORM = 1.0
 """Maximum norm of the gradient, as in transformers' Trainer."""
-CALIBRATION_BATCHES = 8
-"""Number of training batches for the ranges of activations in quantization-aware training."""
 PROGRESS_INTERVAL = 5.0
 """Interval between progress messages, in seconds."""
 
@@ -51,7 +46,6 @@ class TeacherConfig:
         weight_decay: Weight decay of AdamW.
         max_tokens: Maximum text length in word pieces.
         weights: Data type of the stored weights.
-        quantization_aware: Whether to simulate the quantization of `train.encoder` in training and validation.
         seed: Random seed.
     """
 
@@ -70,7 +64,6 @@ class TeacherConfig:
     weight_decay: float = 0.01
     max_tokens: int = MAX_TOKENS
     weights: Literal["float16", "float32"] = "float16"
-    quantization_aware: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -223,7 +216,6 @@ class EncoderRun:
             for split, rows in (("train", train), *validation.items())
         }
         self._steps = math.ceil(len(train) / config.batch_size)
-        self._quantization = FakeQuantization(self.network) if config.quantization_aware else None
 
     def epoch(self, number: int) -> dict[str, Any]:
         """Train for one epoch and validate; the order of texts and dropout depend only on the seed and the epoch."""
@@ -231,9 +223,6 @@ class EncoderRun:
         from sklearn.metrics import f1_score
         from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-        if self._quantization:
-            batches = itertools.islice(self._shuffle(np.random.default_rng(self._config.seed)), CALIBRATION_BATCHES)
-            self._quantization.calibrate([partial(self._logits, "train", rows) for rows in batches])
         torch.manual_seed(self._config.seed * 1000 + number)
         self.network.train()
         started = last_message = time.monotonic()

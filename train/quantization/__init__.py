@@ -1,1 +1,0 @@
-"""Quantization of weights to int4, and its simulation in training."""
