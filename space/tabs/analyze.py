@@ -16,8 +16,9 @@ from space.components.prediction_view import all_labels, prediction_html
 from space.components.predictions import MAX_TEXT_CHARS, PredictionDict, analyze_text, as_json, as_python
 from space.components.texts import LANGUAGES, label_choices, language_of, localize, localize_html
 from space.components.words_view import passages_html, words_html
-from space.server import feedback
+from space.server.feedback import Store
 from space.server.models import DEFAULT_NAME, Models
+from space.tabs import feedback
 
 ATTENTION, LEAVE_ONE_OUT = "attention", "left out"
 MAX_EXPLAINED_WORDS = 60
@@ -38,7 +39,7 @@ READ_LINK = """() => {
 ANALYZE_LINK = """(linked) => { if (linked) document.querySelector("#analyze").click(); }"""
 
 
-def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr.Dropdown, switched: Any) -> None:
+def tab(models: Models, store: Store | None, page: gr.Blocks, model: gr.Dropdown, switched: Any) -> None:
     """Create the tab, with the prediction for the opening text.
 
     Args:
@@ -98,7 +99,7 @@ def tab(models: Models, store: feedback.Store | None, page: gr.Blocks, model: gr
                 json_box = gr.Code(opening["json"], language="json", label="JSON", elem_id="as-json", **code)
                 python_box = gr.Code(opening["python"], language="python", label="Python", elem_id="as-python", **code)
         analyzed = gr.State([samples.OPENING, DEFAULT_NAME])
-        feedback.panel(models, store, text, analyzed)
+        feedback.form(models, store, text, analyzed)
 
     def show(content: str, model_name: str, by: str, request: gr.Request) -> Iterator[list[Any]]:
         """Show the prediction and its explanation; if the explanation takes seconds, show the prediction first."""
