@@ -96,6 +96,7 @@ def test_outdated_card_and_results_are_reported(check: ModuleType, tmp_path: Pat
     assert scores.startswith("default_model/README.md: example scores differ from the model's by 0.")
 
 
+@pytest.mark.slow  # make check compares the documents as well
 def test_documents_match_the_results_files(check: ModuleType) -> None:
     assert check.documents() == []
 

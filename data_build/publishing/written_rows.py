@@ -53,16 +53,17 @@ def features() -> datasets.Features:
     )
 
 
-def read(held_out: Mapping[str, str], path: Path = written.ROWS) -> pyarrow.Table:
+def read(held_out: Mapping[str, str], path: Path | None = None) -> pyarrow.Table:
     """Read the rows of the configuration.
 
     Args:
         held_out: Maps the `text_hash` of each validation and test text to its split.
-        path: Parquet file written by `written_votes.resolve`.
+        path: Parquet file written by `written_votes.resolve`; default: `written.ROWS`.
 
     Raises:
         DataError: The file cannot be read, lacks a column or has an unknown label; or a text is in validation or test.
     """
+    path = path or written.ROWS
     rows = written.read_file(path, ("id", "text", "labels", "writer_labels", "votes", "resolution", "writer", "domain"))
     cells = rows.to_pydict()
     count, hashes = rows.num_rows, [text_hash(text) for text in cells["text"]]
