@@ -13,7 +13,7 @@ from evenmood.report.counts import ScoredTexts
 from evenmood.report.write import write_report
 from tests.evenmood.report.batches import ABOUT, HALF
 
-ROWS, BATCH = 200_000, 5000
+ROWS, BATCH = 100_000, 5000
 
 
 def batches(rows: int) -> Iterator[ScoredTexts]:
