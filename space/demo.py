@@ -108,6 +108,7 @@ def serve(demo: Page, options: argparse.Namespace) -> None:
                 "middleware": [Middleware(UploadMiddleware, storage=demo.storage)],
             },
             "mcp_server": True,
+            "_frontend": False,  # skips a check that ends the server if the page takes 3 s: the machine may be busy
             "footer_links": ["api"],
             "run_history": False,
             "state_session_capacity": MAX_SESSIONS,

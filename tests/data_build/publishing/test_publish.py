@@ -51,7 +51,9 @@ def local(build_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few_written_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Publish a hundredth of the written texts, to save time; only `local` contains all of them."""
     rows = parquet.read_table(written.ROWS)
-    monkeypatch.setattr(written, "ROWS", _parquet(tmp_path / "train.parquet", rows.take(list(range(0, len(rows), 100)))))
+    monkeypatch.setattr(
+        written, "ROWS", _parquet(tmp_path / "train.parquet", rows.take(list(range(0, len(rows), 100))))
+    )
 
 
 @pytest.fixture

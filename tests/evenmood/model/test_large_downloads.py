@@ -58,6 +58,7 @@ def test_yes_starts_the_download(small_data: Path, tmp_path: Path) -> None:
     assert f"vectors '{FASTTEXT}': neither a local .bin or .vec file nor a Hub repository" in result.stderr
 
 
+@pytest.mark.slow
 def test_cached_vectors_need_no_confirmation(small_data: Path, tmp_path: Path) -> None:
     commit = "0123456789abcdef0123456789abcdef01234567"
     folder = tmp_path / "cache" / f"models--{FASTTEXT.replace('/', '--')}"
