@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from data_build.publishing import written_rows
 from data_build.publishing.card import write_card
-from data_build.stages import goemotions, relabel, review, verify
+from data_build.stages import goemotions, relabel, review, verify, written
 from evenmood import LABELS
 from evenmood.data.build_folder import MANIFEST_FILE, check_current, read_manifest, read_rows
 from evenmood.data.rows import schema, table, text_hash
@@ -103,7 +103,7 @@ def prepare(
     else:
         log(f"{build}: the stage {BALANCE} has not been run; publishing without the configuration balanced")
     tables["unbalanced"] = {name: rows.select(OFFICIAL_COLUMNS) for name, rows in official.items()}
-    tables[written_rows.CONFIGURATION] = {"train": written_rows.read(held_out_splits(official))}
+    tables[written_rows.CONFIGURATION] = {"train": written_rows.read(held_out_splits(official), written.ROWS)}
     for configuration, splits in tables.items():
         features = features_of(configuration)
         for name, rows in splits.items():

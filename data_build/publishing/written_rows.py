@@ -53,17 +53,16 @@ def features() -> datasets.Features:
     )
 
 
-def read(held_out: Mapping[str, str], path: Path | None = None) -> pyarrow.Table:
+def read(held_out: Mapping[str, str], path: Path) -> pyarrow.Table:
     """Read the rows of the configuration.
 
     Args:
         held_out: Maps the `text_hash` of each validation and test text to its split.
-        path: Parquet file written by `written_votes.resolve`; default: `written.ROWS`.
+        path: Parquet file written by `written_votes.resolve`.
 
     Raises:
         DataError: The file cannot be read, lacks a column or has an unknown label; or a text is in validation or test.
     """
-    path = path or written.ROWS
     rows = written.read_file(path, ("id", "text", "labels", "writer_labels", "votes", "resolution", "writer", "domain"))
     cells = rows.to_pydict()
     count, hashes = rows.num_rows, [text_hash(text) for text in cells["text"]]
