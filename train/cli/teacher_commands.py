@@ -30,9 +30,10 @@ def teacher(
         typer.Option(metavar="K/N", help="Hold out part K of N of the additional data", rich_help_panel=INPUT),
     ] = None,
     soft_targets: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="Soft targets for the training split: Parquet file written by train label", rich_help_panel=INPUT
+            help="Parquet file written by train label, for the training split or unlabeled texts; repeatable",
+            rich_help_panel=INPUT,
         ),
     ] = None,
     label_share: Annotated[
@@ -72,7 +73,7 @@ def teacher(
         extra=extra,
         extra_repeats=extra_repeats,
         fold=fold,
-        soft_targets=soft_targets,
+        soft_targets=tuple(soft_targets or ()),
         label_share=label_share,
         epochs=epochs,
         batch_size=batch_size,

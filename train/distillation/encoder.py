@@ -36,7 +36,8 @@ class TeacherConfig:
         extra: Additional training data, as in `load_split`.
         extra_repeats: Number of times the additional data is repeated per epoch.
         fold: `K/N`: hold out part K (from 1) of N of the additional data, for cross-validation.
-        soft_targets: Parquet file with another teacher's probabilities for the training split, written by `label`.
+        soft_targets: Parquet files with probabilities of other teachers, written by `label`, for the training split and
+            for further, unlabeled texts.
         label_share: Weight of the labels in each blended target; the soft targets have the remaining weight.
         epochs: Number of epochs; the best one by validation macro-F1 is kept.
         batch_size: Texts per batch.
@@ -54,7 +55,7 @@ class TeacherConfig:
     extra: str | None = None
     extra_repeats: int = 2
     fold: str | None = None
-    soft_targets: str | None = None
+    soft_targets: tuple[str, ...] = ()
     label_share: float = 0.5
     epochs: int = 5
     batch_size: int = 64

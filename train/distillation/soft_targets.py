@@ -104,18 +104,31 @@ def load_extra(source: str, data: str, log: Callable[[str], None]) -> Split:
         log: Called with the numbers of texts.
     """
     extra = load_split(source, "train")
+    rows = allowed_rows(extra.texts, source, data, log)
+    return Split([extra.texts[row] for row in rows], extra.labels[rows], [extra.ids[row] for row in rows])
+
+
+def allowed_rows(texts: Sequence[str], source: str, data: str, log: Callable[[str], None]) -> list[int]:
+    """Return the rows of texts that are no duplicates or near-duplicates of held-out texts.
+
+    Args:
+        texts: Training texts.
+        source: Name of their source, for the message.
+        data: As in `load_extra`.
+        log: Called with the numbers of texts.
+    """
     held_out = [load_split(data, "validation"), *(load_everyday(split).split for split in ("validation", "test"))]
     try:
         held_out.append(load_split(data, "test"))
     except DataError:
         log(f"extra: {data} has no test split to exclude")
     leakage = LeakageFilter(text for split in held_out for text in split.texts)
-    rows = [row for row, text in enumerate(extra.texts) if not leakage.rejection_reason(text)]
+    rows = [row for row, text in enumerate(texts) if not leakage.rejection_reason(text)]
     log(
-        f"extra: {len(rows):,} of {len(extra):,} texts of {source}; the others are duplicates or near-duplicates of "
+        f"extra: {len(rows):,} of {len(texts):,} texts of {source}; the others are duplicates or near-duplicates of "
         "held-out texts"
     )
-    return Split([extra.texts[row] for row in rows], extra.labels[rows], [extra.ids[row] for row in rows])
+    return rows
 
 
 def check_soft_targets(config: TrainConfig) -> None:

@@ -19,7 +19,7 @@ from evenmood.model.model_folder import atomic_folder, check_target, write_text
 from evenmood.system.paths import expand_home
 from evenmood.thresholds import tune_thresholds
 from train.distillation.encoder import EncoderRun, TeacherConfig, in_fold, load_encoder, quiet, save_encoder
-from train.distillation.soft_targets import load_extra, read_soft_targets
+from train.distillation.soft_targets import allowed_rows, load_extra, read_soft_targets
 from train.evaluation.everyday import load_everyday
 
 Log = Callable[[str], None]
@@ -117,34 +117,49 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def training_split(config: TeacherConfig, log: Log) -> Split:
-    """Build the training split: labels blended with soft targets, and additional texts, repeated.
+    """Build the training split: labels blended with soft targets, additional texts, repeated, and unlabeled texts.
 
     Raises:
         DataError: A data set cannot be read, or the soft targets lack a training text.
     """
     train = load_split(config.data, "train")
-    labels = train.labels
-    if config.soft_targets:
-        texts, probabilities = read_soft_targets(expand_home(config.soft_targets))
-        row_of = {text: row for row, text in enumerate(texts)}
-        missing = sum(text not in row_of for text in train.texts)
-        if missing:
-            raise DataError(
-                f"{config.soft_targets}: {missing:,} training texts of {config.data} are missing; regenerate it with: "
-                f"python -m train label --texts {config.data}"
-            )
-        rows = [row_of[text] for text in train.texts]
-        labels = config.label_share * labels + (1 - config.label_share) * probabilities[rows]
-    if not config.extra:
-        return Split(train.texts, labels, train.ids)
-    extra = load_extra(config.extra, config.data, log)
-    extra_rows = [row for row, text in enumerate(extra.texts) if not (config.fold and in_fold(text, config.fold))]
-    log(f"extra: {len(extra_rows):,} texts, repeated {config.extra_repeats} times")
-    extra_rows *= config.extra_repeats
+    parts = [_blended(train, config, log)] if config.soft_targets else [train]
+    if config.extra:
+        extra = load_extra(config.extra, config.data, log)
+        rows = [row for row, text in enumerate(extra.texts) if not (config.fold and in_fold(text, config.fold))]
+        log(f"extra: {len(rows):,} texts, repeated {config.extra_repeats} times")
+        rows *= config.extra_repeats
+        parts.append(Split([extra.texts[row] for row in rows], extra.labels[rows], [extra.ids[row] for row in rows]))
     return Split(
-        [*train.texts, *(extra.texts[row] for row in extra_rows)],
-        np.concatenate([labels, extra.labels[extra_rows]]).astype(np.float32),
-        [*train.ids, *(extra.ids[row] for row in extra_rows)],
+        [text for part in parts for text in part.texts],
+        np.concatenate([part.labels for part in parts]).astype(np.float32),
+        [row_id for part in parts for row_id in part.ids],
+    )
+
+
+def _blended(train: Split, config: TeacherConfig, log: Log) -> Split:
+    """Blend the labels with soft targets, and add the unlabeled texts with soft targets."""
+    soft: dict[str, np.ndarray] = {}
+    for name in config.soft_targets:
+        soft.update(zip(*read_soft_targets(expand_home(name)), strict=True))
+    names = ", ".join(config.soft_targets)
+    missing = sum(text not in soft for text in train.texts)
+    if missing:
+        raise DataError(
+            f"{names}: {missing:,} training texts of {config.data} are missing; regenerate it with: "
+            f"python -m train label --texts {config.data}"
+        )
+    targets = np.stack([soft[text] for text in train.texts])
+    labels = config.label_share * train.labels + (1 - config.label_share) * targets
+    known = set(train.texts)
+    unlabeled = [text for text in soft if text not in known]
+    if not unlabeled:
+        return Split(train.texts, labels, train.ids)
+    unlabeled = [unlabeled[row] for row in allowed_rows(unlabeled, names, config.data, log)]
+    return Split(
+        [*train.texts, *unlabeled],
+        np.concatenate([labels, np.stack([soft[text] for text in unlabeled])]),
+        [*train.ids, *([None] * len(unlabeled))],
     )
 
 
@@ -159,6 +174,7 @@ class Checkpoint:
         """
         self.folder = out.with_name(f"{out.name}.partial")
         plan = {**asdict(config), "base": fingerprint(config.base), "data": train.digest()}
+        plan = json.loads(json.dumps(plan))  # with lists instead of tuples, as in the file
         if restart:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,9 @@ from evenmood.text.normalization import encode, fit_tokenizer
 from tests.commands import run_command
 from tests.conftest import SMALL
 from train.config import TrainConfig
+from train.distillation.encoder import TeacherConfig
 from train.distillation.soft_targets import read_soft_targets, training_texts
+from train.distillation.teacher import training_split
 from train.fitting.batches import epoch_batches, token_counts, trim_padding
 from train.vectors.encoder_vectors import encode_words, encoder_vectors, load_encoder
 from train.vectors.fasttext_files import read_vec
@@ -60,6 +62,26 @@ def test_repeats_do_not_change_label_frequencies() -> None:
     assert training.texts == ["first", "second"] * 3 + ["further"] * 2
     assert training.targets.shape == (8, len(LABELS))
     np.testing.assert_allclose(training.frequencies, train.labels.mean(axis=0))  # extra texts do not count
+
+
+def test_teacher_learns_blended_and_unlabeled_targets(small_data: Path, tmp_path: Path) -> None:
+    train, held_out = load_split(str(small_data), "train"), load_split(str(small_data), "test").texts[0]
+    random = np.random.default_rng(0)
+    soft, more = (random.uniform(size=(rows, len(LABELS))).astype(np.float32) for rows in (len(train), 2))
+    files = (
+        write_soft_targets(tmp_path / "soft.parquet", train.texts, soft),
+        write_soft_targets(tmp_path / "more.parquet", ["An unlabeled text.", held_out], more),
+    )
+    config = TeacherConfig("x", str(small_data), soft_targets=tuple(map(str, files)), label_share=0.25)
+    messages: list[str] = []
+    rows = training_split(config, messages.append)
+    assert rows.texts == [*train.texts, "An unlabeled text."]
+    rows_by_text = dict(zip(train.texts, soft, strict=True))  # the last row of a repeated text
+    expected = 0.25 * train.labels + 0.75 * np.stack([rows_by_text[text] for text in train.texts])
+    np.testing.assert_allclose(rows.labels, np.concatenate([expected, more[:1]]), rtol=1e-6)
+    assert "1 of 2 texts" in messages[-1]
+    with pytest.raises(DataError, match=rf"more.parquet: {len(train)} training texts of .* are missing"):
+        training_split(replace(config, soft_targets=(str(files[1]),)), messages.append)
 
 
 def test_invalid_soft_targets_are_rejected(tmp_path: Path) -> None:
