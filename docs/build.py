@@ -12,7 +12,7 @@ from benchmarks.report import DOCUMENT, document, readme_table, speeds
 from benchmarks.web_report import web_table
 from data_build.publishing import report as dataset
 from data_build.written import written_votes
-from docs.examples import python_output, shell_output
+from docs.examples import differs, python_output, shell_output
 from evenmood import EKMAN, GROUP_OF, LABELS
 from evenmood.model.model_folder import format_metric
 from train.experiments import report as experiments
@@ -34,8 +34,10 @@ OTHERS = {
 """Title of each other model in results/everyday.json."""
 
 
-PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PART = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 """Generated part of a page."""
+EXAMPLES = ("output", "shell")
+"""Kinds of generated parts that contain the output of an example."""
 
 
 def main() -> None:
@@ -78,8 +80,9 @@ def build(text: str) -> str:
     }
 
     def fill(match: re.Match[str]) -> str:
-        mark, name, end = match.groups()
-        return f"{mark}{parts[name](text[: match.start()])}\n{end}"
+        mark, name, old, end = match.groups()
+        new = parts[name](text[: match.start()]) + "\n"
+        return f"{mark}{new if name not in EXAMPLES or differs(old, new) else old}{end}"
 
     return PART.sub(fill, text)
 
