@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from evenmood.cli.help import ADVANCED, INPUT, MODEL, OUTPUT
+from evenmood.cli.help import INPUT, MODEL, OUTPUT
 from train.cli.commands import Overwrite, app, log
 
 
@@ -57,10 +57,6 @@ def average(
 def encoder(
     teacher: Annotated[Path, typer.Argument(help="Folder written by the command teacher")],
     out: Annotated[Path, typer.Option(help="Model folder", rich_help_panel=OUTPUT)],
-    calibration_texts: Annotated[
-        int,
-        typer.Option(min=1, help="Calibration texts per data set, for quantization", rich_help_panel=ADVANCED),
-    ] = 256,
     terms: Annotated[
         Path | None, typer.Option(help="Markdown for the license section of the card", rich_help_panel=INPUT)
     ] = None,
@@ -72,7 +68,7 @@ def encoder(
     """
     from train.encoder.export import EncoderConfig, export
 
-    config = EncoderConfig(str(teacher), calibration_texts, None if terms is None else str(terms))
+    config = EncoderConfig(str(teacher), None if terms is None else str(terms))
     quantization = export(config, out, log, overwrite=overwrite)
     for split in ("validation", "everyday"):
         if split in quantization:

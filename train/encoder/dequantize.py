@@ -12,7 +12,8 @@ from evenmood import EmotionClassifier
 from evenmood.errors import DataError
 from evenmood.model.model_folder import ONNX_FILE, TOKENIZER_FILE, atomic_folder, check_target
 from train.distillation.encoder import save_encoder
-from train.encoder.quantize import TABLE
+from train.encoder.graph import WORD_TABLE
+from train.encoder.quantize import RESIDUAL_ROWS, RESIDUAL_TABLE, restore
 from train.encoder.vocabulary import save_tokenizer
 
 LAYER_PARTS = {
@@ -53,8 +54,10 @@ def dequantize(model: str, out: Path, *, overwrite: bool = False) -> None:
         graph = onnx.load(folder / ONNX_FILE).graph
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
     tensors = {tensor.name: tensor for tensor in graph.initializer}
+    if RESIDUAL_TABLE not in tensors:
+        raise DataError(f"{model} is from an older version of evenmood; export it again with: python -m train encoder")
     layers = sum(re.fullmatch(r"layer\d+_qkv_b", name) is not None for name in tensors)
-    weights = _weights(tensors, layers)
+    weights = _weights(graph, tensors, layers)
     positions, hidden = weights["bert.embeddings.position_embeddings.weight"].shape
     config = BertConfig(
         vocab_size=len(weights["bert.embeddings.word_embeddings.weight"]),
@@ -76,15 +79,16 @@ def dequantize(model: str, out: Path, *, overwrite: bool = False) -> None:
         save_tokenizer(tokenizer, work_folder)
 
 
-def _weights(tensors: dict[str, Any], layers: int) -> dict[str, np.ndarray]:
+def _weights(graph: Any, tensors: dict[str, Any], layers: int) -> dict[str, np.ndarray]:
     """Return the network's weights by their names in transformers."""
     from onnx import numpy_helper
 
     def array(name: str) -> np.ndarray:
         return np.asarray(numpy_helper.to_array(tensors[name]), np.float32)
 
+    matmuls = {node.input[1]: node for node in graph.node if node.op_type == "MatMulNBits"}
     weights = {
-        "bert.embeddings.word_embeddings.weight": _table(tensors),
+        "bert.embeddings.word_embeddings.weight": _word_vectors(tensors),
         "bert.embeddings.position_embeddings.weight": array("position_table"),
     }
     # The graph's positions include the only segment embedding.
@@ -95,7 +99,7 @@ def _weights(tensors: dict[str, Any], layers: int) -> dict[str, np.ndarray]:
     for number in range(layers):
         layer = f"bert.encoder.layer.{number}"
         parts |= {f"layer{number}_{part}": f"{layer}.{name}" for part, name in LAYER_PARTS.items()}
-        kernels = np.split(_matmul(tensors, f"layer{number}_qkv_w"), 3)
+        kernels = np.split(_matmul(tensors, f"layer{number}_qkv_w", matmuls), 3)
         biases = np.split(array(f"layer{number}_qkv_b"), 3)
         for part, kernel, bias in zip(("query", "key", "value"), kernels, biases, strict=True):
             weights |= {
@@ -104,38 +108,45 @@ def _weights(tensors: dict[str, Any], layers: int) -> dict[str, np.ndarray]:
             }
     for part, name in parts.items():
         is_norm = f"{part}_gamma" in tensors
-        weights[f"{name}.weight"] = array(f"{part}_gamma") if is_norm else _matmul(tensors, f"{part}_w")
+        weights[f"{name}.weight"] = array(f"{part}_gamma") if is_norm else _matmul(tensors, f"{part}_w", matmuls)
         weights[f"{name}.bias"] = array(f"{part}_beta" if is_norm else f"{part}_b")
     return weights
 
 
-def _matmul(tensors: dict[str, Any], name: str) -> np.ndarray:
-    """Dequantize the weights of a matmul: float32 of shape (outputs, inputs), as in PyTorch."""
+def _matmul(tensors: dict[str, Any], name: str, matmuls: dict[str, Any]) -> np.ndarray:
+    """Return the weights of a matmul, dequantized: float32 of shape (outputs, inputs), as in PyTorch."""
     from onnx import numpy_helper
 
-    if f"{name}_quantized" in tensors:  # int8, a scale per output
-        codes, scales, zero_points = (
-            np.asarray(numpy_helper.to_array(tensors[f"{name}_{part}"]), np.float32)
-            for part in ("quantized", "scale", "zero_point")
+    values = numpy_helper.to_array(tensors[name])
+    if name not in matmuls:
+        return np.asarray(values.T)
+    bits = _node_attribute(matmuls[name], "bits")
+    codes = values if bits == 8 else np.stack([values & 15, values >> 4], axis=-1)
+    codes = codes.reshape(len(codes), -1).astype(np.float32) - 2 ** (bits - 1)
+    scales = numpy_helper.to_array(tensors[f"{name}_scales"])
+    return restore(codes, scales)[:, : _node_attribute(matmuls[name], "K")]
+
+
+def _word_vectors(tensors: dict[str, Any]) -> np.ndarray:
+    """Dequantize the token tables: float32 of shape (tokens, size)."""
+    from onnx import numpy_helper
+
+    table, residuals = (
+        restore(
+            np.asarray(numpy_helper.to_array(tensors[name]), np.float32),
+            numpy_helper.to_array(tensors[f"{name}_scales"]),
         )
-        return np.asarray(((codes - zero_points) * scales).T)
-    packed, scales = (numpy_helper.to_array(tensors[part]) for part in (name, f"{name}_scales"))  # MatMulNBits
-    codes = np.stack([packed & 15, packed >> 4], axis=-1).reshape(*scales.shape, -1).astype(np.float32) - 8
-    return np.asarray(codes * scales[..., None]).reshape(len(codes), -1)
-
-
-def _table(tensors: dict[str, Any]) -> np.ndarray:
-    """Dequantize the token table: float32 of shape (tokens, size)."""
-    from onnx import numpy_helper
-
-    codes = np.asarray(numpy_helper.to_array(tensors[TABLE]), np.float32)
-    scales = np.asarray(numpy_helper.to_array(tensors[f"{TABLE}_scales"]))
-    return np.asarray(codes.reshape(*scales.shape, -1) * scales[..., None]).reshape(codes.shape)
+        for name in (WORD_TABLE, RESIDUAL_TABLE)
+    )
+    return np.asarray(table + residuals[numpy_helper.to_array(tensors[RESIDUAL_ROWS])])
 
 
 def _attribute(graph: Any, operator: str, name: str) -> Any:
     """Return an attribute of the first node with this operator."""
+    return _node_attribute(next(node for node in graph.node if node.op_type == operator), name)
+
+
+def _node_attribute(node: Any, name: str) -> Any:
     from onnx import helper
 
-    node = next(node for node in graph.node if node.op_type == operator)
     return next(helper.get_attribute_value(attribute) for attribute in node.attribute if attribute.name == name)

@@ -29,7 +29,7 @@ from train.encoder.average import average
 from train.encoder.dequantize import dequantize
 from train.encoder.export import EncoderConfig, export
 from train.encoder.graph import CONTRIBUTED, IR_VERSION, OPSET
-from train.encoder.quantize import int4_blocks, quantize_matmul
+from train.encoder.quantize import BLOCK, quantize_matmul, restore, round_blocks
 from train.encoder.vocabulary import prune
 from train.release.card import write_card
 
@@ -65,7 +65,7 @@ def teacher(pruned_encoder: Path, small_data: Path, tmp_path_factory: pytest.Tem
 @pytest.fixture(scope="module")
 def accurate_model(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("accurate") / "model"
-    export(EncoderConfig(str(teacher), calibration_texts=64), out, print)
+    export(EncoderConfig(str(teacher)), out, print)
     return out
 
 
@@ -102,7 +102,7 @@ def test_export_matches_torch(accurate_model: Path, teacher: Path, classifier: E
     weight_types = {
         tensor.data_type for tensor in onnx.load(accurate_model / ONNX_FILE).graph.initializer if len(tensor.dims) > 1
     }
-    assert {onnx.TensorProto.INT4, onnx.TensorProto.INT8} <= weight_types
+    assert {onnx.TensorProto.INT4, onnx.TensorProto.UINT8} <= weight_types
 
 
 def test_dequantized_encoder_matches_the_model(
@@ -137,10 +137,10 @@ def test_mean_of_two_seeds(pruned_encoder: Path, small_data: Path, tmp_path: Pat
         average([tmp_path / "a", tmp_path / "a"], tmp_path / "invalid")
     with pytest.raises(UsageError, match="at least two teacher folders"):
         average([tmp_path / "a"], tmp_path / "invalid")
-    export(EncoderConfig(str(tmp_path / "mean"), calibration_texts=64), tmp_path / "model", print)
+    export(EncoderConfig(str(tmp_path / "mean")), tmp_path / "model", print)
     models = [tmp_path / "model-0", tmp_path / "model-1"]
     for name, out in zip("ab", models, strict=True):
-        export(EncoderConfig(str(tmp_path / name), calibration_texts=64), out, print)
+        export(EncoderConfig(str(tmp_path / name)), out, print)
     result = run_command("train", "seeds", *models, "--out", tmp_path / "model" / "training" / "seeds.json")
     assert result.returncode == 0, result.stderr
     write_card(tmp_path / "model")
@@ -263,34 +263,37 @@ def test_unsupported_teachers_are_rejected(teacher: Path, tmp_path: Path, tiny_e
     assert not (tmp_path / "model").exists()
 
 
-def test_int4_blocks_minimize_the_error() -> None:
+@pytest.mark.parametrize(("bits", "gain"), [(4, 0.9), (8, 1.0)])
+def test_rounded_blocks_minimize_the_error(bits: int, gain: float) -> None:
     table = np.random.default_rng(0).normal(size=(50, 256)).astype(np.float32)
     table[:, 0] = 8  # an outlier, where clipping reduces the error
-    codes, scales = int4_blocks(table, 128)
-    assert (codes.min(), codes.max()) == (-8, 7)
+    codes, scales = round_blocks(table, bits, 128)
+    half = 2 ** (bits - 1)
+    assert (codes.min(), codes.max()) == (-half, half - 1)
     blocks = table.reshape(50, 2, 128)
-    restored = codes.reshape(50, 2, 128) * scales[..., None]
-    plain = np.abs(blocks).max(axis=-1, keepdims=True) / 7.5
-    naive = np.clip(np.round(blocks / plain), -8, 7) * plain
-    assert (((restored - blocks) ** 2).sum(axis=-1) <= ((naive - blocks) ** 2).sum(axis=-1) + 1e-3).all()
-    assert ((restored - blocks) ** 2).sum() < 0.9 * ((naive - blocks) ** 2).sum()
+    plain = np.abs(blocks).max(axis=-1, keepdims=True) / (half - 0.5)
+    naive = (np.clip(np.round(blocks / plain), -half, half - 1) * plain).reshape(table.shape)
+    errors, naive_errors = ((values - table) ** 2 for values in (restore(codes, scales), naive))
+    assert (errors.reshape(blocks.shape).sum(-1) <= naive_errors.reshape(blocks.shape).sum(-1) + 1e-3).all()
+    assert errors.sum() <= gain * naive_errors.sum()
 
 
-def test_int4_product_matches_the_dequantized_product() -> None:
-    """onnxruntime unpacks the weights in the same order."""
+@pytest.mark.parametrize("bits", [4, 8])
+def test_product_matches_the_dequantized_product(bits: int) -> None:
+    """onnxruntime unpacks the weights in the same order; it rounds the inputs to 8 bits."""
     random = np.random.default_rng(0)
-    weights, inputs = (random.normal(size=shape).astype(np.float32) for shape in ((64, 8), (5, 64)))
+    weights, inputs = (random.normal(size=shape).astype(np.float32) for shape in ((200, 8), (5, 200)))
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("MatMul", ["x", "w"], ["y"], name="product")],
         "product",
-        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 64])],
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 200])],
         [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 8])],
         [onnx.numpy_helper.from_array(weights, "w")],
     )
     opsets = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid(CONTRIBUTED, 1)]
     model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
-    quantize_matmul(model, "product")
+    quantize_matmul(model, "product", bits)
     (outputs,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": inputs})
-    codes, scales = int4_blocks(weights.T, 32)
-    rounded = (codes.reshape(8, 2, 32) * scales[..., None]).reshape(8, 64).T
-    np.testing.assert_allclose(outputs, inputs @ rounded, atol=1e-4)
+    padded = np.pad(weights.T, ((0, 0), (0, 56)))
+    rounded = restore(*round_blocks(padded, bits, BLOCK)).T[:200]
+    np.testing.assert_allclose(outputs, inputs @ rounded, atol=0.5)
