@@ -148,9 +148,16 @@ accurate-model: everyday-teacher data/soft-goemotions.parquet ## train, evaluate
 	test -e models/pruned || $(BIN)/python -m train prune --base $(firstword $(TEACHERS)) --texts $(DATA) --texts $(WRITTEN) --texts $(TWEETS) --out models/pruned
 	test -e models/encoder-first || $(BIN)/python -m train teacher --base models/pruned --data $(DATA) --extra $(WRITTEN) \
 	  --soft-targets data/soft-reddit.parquet --epochs 2 --learning-rate 1e-4 --head-factor 3 --weights float32 --out models/encoder-first
+	test -e data/accurate-varied.txt || $(BIN)/python -m train augment --data $(DATA) --encoder $(firstword $(TEACHERS)) --copies 1 --out data/accurate-varied.txt
+	test -e data/soft-accurate-varied.parquet || $(LABEL) --texts data/accurate-varied.txt $(TEACHERS:%=--teacher %) --teacher models/encoder-first \
+	  --out data/soft-accurate-varied.parquet
+	test -e data/accurate-written-varied.txt || $(BIN)/python -m train augment --data $(WRITTEN) --encoder $(firstword $(TEACHERS)) --copies 1 \
+	  --out data/accurate-written-varied.txt
+	test -e data/soft-accurate-written-varied.parquet || $(LABEL) --texts data/accurate-written-varied.txt --teacher models/encoder-first \
+	  --out data/soft-accurate-written-varied.parquet
 	for seed in 0 1; do test -e models/encoder-$$seed || $(BIN)/python -m train teacher --base models/encoder-first --data $(DATA) --extra $(WRITTEN) \
-	  --extra-repeats 1 --soft-targets data/soft-goemotions.parquet --label-share 0.3 --epochs 2 --learning-rate 1e-4 --head-factor 1 \
-	  --weights float32 --seed $$seed --out models/encoder-$$seed || exit; done
+	  --extra-repeats 1 $(patsubst %,--soft-targets data/soft-%.parquet,goemotions accurate-varied accurate-written-varied) --label-share 0.1 --epochs 1 \
+	  --learning-rate 4e-5 --head-factor 1 --weights float32 --seed $$seed --out models/encoder-$$seed || exit; done
 	for seed in 0 1; do test -e models/accurate-$$seed || $(BIN)/python -m train encoder models/encoder-$$seed --out models/accurate-$$seed || exit; done
 	test -e models/encoder-mean || $(BIN)/python -m train average models/encoder-0 models/encoder-1 --out models/encoder-mean
 	test -e models/accurate || $(BIN)/python -m train encoder models/encoder-mean --out models/accurate
