@@ -154,3 +154,5 @@ def test_examples_may_differ_by_the_rounding_of_a_processor() -> None:
     assert differs("fear 0.53", "fear 0.56")
     assert differs("fear 0.53", "anger 0.53")
     assert differs("fear 0.53", "fear 0.53, sadness 0.30")
+    assert differs("0.0003", "0.0004")
+    assert differs("version 0.2.0", "version 0.21.0")

@@ -37,7 +37,7 @@ class TeacherConfig:
         extra_repeats: Number of times the additional data is repeated per epoch.
         fold: `K/N`: hold out part K (from 1) of N of the additional data, for cross-validation.
         soft_targets: Parquet files with probabilities of other teachers, written by `label`, for the training split and
-            for further, unlabeled texts.
+            for further, unlabeled texts; the first one that contains a text has precedence.
         label_share: Weight of the labels in each blended target; the soft targets have the remaining weight.
         epochs: Number of epochs; the best one by validation macro-F1 is kept.
         batch_size: Texts per batch.

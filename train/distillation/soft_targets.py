@@ -109,7 +109,7 @@ def load_extra(source: str, data: str, log: Callable[[str], None]) -> Split:
 
 
 def allowed_rows(texts: Sequence[str], source: str, data: str, log: Callable[[str], None]) -> list[int]:
-    """Return the rows of texts that are no duplicates or near-duplicates of held-out texts.
+    """Return the indices of texts that neither duplicate nor nearly duplicate a held-out text.
 
     Args:
         texts: Training texts.
@@ -121,11 +121,11 @@ def allowed_rows(texts: Sequence[str], source: str, data: str, log: Callable[[st
     try:
         held_out.append(load_split(data, "test"))
     except DataError:
-        log(f"extra: {data} has no test split to exclude")
+        log(f"{data} has no test split to exclude")
     leakage = LeakageFilter(text for split in held_out for text in split.texts)
     rows = [row for row, text in enumerate(texts) if not leakage.rejection_reason(text)]
     log(
-        f"extra: {len(rows):,} of {len(texts):,} texts of {source}; the others are duplicates or near-duplicates of "
+        f"{len(rows):,} of {len(texts):,} texts of {source}; the others are duplicates or near-duplicates of "
         "held-out texts"
     )
     return rows

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from evenmood import __version__
+from evenmood.data.rows import symbol_hash
 from evenmood.data.splits import Split, load_split
 from evenmood.data.teacher import Teacher, fingerprint
 from evenmood.errors import DataError, UsageError
@@ -117,19 +118,23 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def training_split(config: TeacherConfig, log: Log) -> Split:
-    """Build the training split: labels blended with soft targets, additional texts, repeated, and unlabeled texts.
+    """Build the training split: labeled texts blended with soft targets, repeated extra texts, and unlabeled texts.
 
     Raises:
         DataError: A data set cannot be read, or the soft targets lack a training text.
     """
     train = load_split(config.data, "train")
-    parts = [_blended(train, config, log)] if config.soft_targets else [train]
+    parts, extra = [train], Split([], np.empty((0, len(LABELS)), np.float32), [])
     if config.extra:
         extra = load_extra(config.extra, config.data, log)
         rows = [row for row, text in enumerate(extra.texts) if not (config.fold and in_fold(text, config.fold))]
         log(f"extra: {len(rows):,} texts, repeated {config.extra_repeats} times")
         rows *= config.extra_repeats
         parts.append(Split([extra.texts[row] for row in rows], extra.labels[rows], [extra.ids[row] for row in rows]))
+    if config.soft_targets:
+        soft = _soft_targets(config.soft_targets)
+        parts[0] = _blended(train, soft, config)
+        parts.append(_unlabeled(soft, [train, extra], config, log))
     return Split(
         [text for part in parts for text in part.texts],
         np.concatenate([part.labels for part in parts]).astype(np.float32),
@@ -137,30 +142,34 @@ def training_split(config: TeacherConfig, log: Log) -> Split:
     )
 
 
-def _blended(train: Split, config: TeacherConfig, log: Log) -> Split:
-    """Blend the labels with soft targets, and add the unlabeled texts with soft targets."""
+def _soft_targets(names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Read files of soft targets; the first one that contains a text has precedence."""
     soft: dict[str, np.ndarray] = {}
-    for name in config.soft_targets:
-        soft.update(zip(*read_soft_targets(expand_home(name)), strict=True))
-    names = ", ".join(config.soft_targets)
+    for name in names:
+        for text, probabilities in zip(*read_soft_targets(expand_home(name)), strict=True):
+            soft.setdefault(text, probabilities)
+    return soft
+
+
+def _blended(train: Split, soft: Mapping[str, np.ndarray], config: TeacherConfig) -> Split:
     missing = sum(text not in soft for text in train.texts)
     if missing:
         raise DataError(
-            f"{names}: {missing:,} training texts of {config.data} are missing; regenerate it with: "
-            f"python -m train label --texts {config.data}"
+            f"{', '.join(config.soft_targets)}: {missing:,} training texts of {config.data} are missing; write soft "
+            f"targets for them with: python -m train label --texts {config.data}"
         )
     targets = np.stack([soft[text] for text in train.texts])
-    labels = config.label_share * train.labels + (1 - config.label_share) * targets
-    known = set(train.texts)
-    unlabeled = [text for text in soft if text not in known]
-    if not unlabeled:
-        return Split(train.texts, labels, train.ids)
-    unlabeled = [unlabeled[row] for row in allowed_rows(unlabeled, names, config.data, log)]
-    return Split(
-        [*train.texts, *unlabeled],
-        np.concatenate([labels, np.stack([soft[text] for text in unlabeled])]),
-        [*train.ids, *([None] * len(unlabeled))],
-    )
+    return Split(train.texts, config.label_share * train.labels + (1 - config.label_share) * targets, train.ids)
+
+
+def _unlabeled(soft: Mapping[str, np.ndarray], labeled: Sequence[Split], config: TeacherConfig, log: Log) -> Split:
+    """Return the texts with soft targets that neither equal a labeled text nor nearly duplicate a held-out text."""
+    known = {symbol_hash(text) for split in labeled for text in split.texts}
+    texts = [text for text in soft if symbol_hash(text) not in known]
+    if texts:
+        texts = [texts[row] for row in allowed_rows(texts, ", ".join(config.soft_targets), config.data, log)]
+    targets = np.array([soft[text] for text in texts], np.float32).reshape(-1, len(LABELS))
+    return Split(texts, targets, [None] * len(texts))
 
 
 class Checkpoint:

@@ -29,7 +29,7 @@ from evenmood.model.model_folder import (
 )
 from evenmood.onnx.vocabulary import SIZE_KEY
 from evenmood.text.encoder_tokenizer import EncoderTokenizer
-from evenmood.text.normalization import MAX_WORD_CHARS, replace_surrogates
+from evenmood.text.normalization import MAX_WORD_CHARS
 from evenmood.thresholds import tune_thresholds
 from train.distillation.teacher import read_record
 from train.encoder.graph import encoder_graph
@@ -44,7 +44,7 @@ from train.release.card import QUANTIZATION_FILE, TERMS_FILE, write_card
 Log = Callable[[str], None]
 BATCH_TEXTS = 16
 FREQUENT_TOKENS = 2_500
-"""Number of tokens with 8 instead of 4 bits per weight: 92% of the tokens of the training texts."""
+"""Number of tokens whose vectors get a second table; they make up 92% of the tokens of the training texts."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _frequent_tokens(trained: dict[str, Any], reader: EncoderTokenizer, tokens: 
     for source in (trained["data"], trained["extra"]):
         texts = load_split(source, "train").texts if source else []
         for start in range(0, len(texts), BATCH_TEXTS):
-            ids = reader.encode([replace_surrogates(text) for text in texts[start : start + BATCH_TEXTS]]).ids
+            ids = reader.encode(texts[start : start + BATCH_TEXTS]).ids
             counts += np.bincount(ids.ravel(), minlength=tokens)
     return np.argsort(-counts, kind="stable")[: min(FREQUENT_TOKENS, int((counts > 0).sum()))]
 

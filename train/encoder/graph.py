@@ -91,13 +91,6 @@ def encoder_graph(folder: Path, max_length: int) -> Any:
         [helper.make_tensor_value_info("input_ids", TensorProto.INT32, ["texts", "time"])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", labels])],
         build.tensors,
-        # onnx does not infer types after onnxruntime's operators, but quantization requires them.
-        value_info=[
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
-            for node in build.nodes
-            for name in node.output
-            if node.op_type in ("Add", "Gelu", "LayerNormalization", "MatMul", "MultiHeadAttention", "Split")
-        ],
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIBUTED, 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="evenmood")

@@ -1,6 +1,6 @@
 """Quantize the weights of an encoder's graph to 8 and 4 bits.
 
-onnxruntime rounds the inputs of these matmuls to 8 bits at run time, with a scale per token and block, so a text's
+onnxruntime quantizes the inputs of these matmuls to 8 bits at run time, with a scale per token and block, so a text's
 probabilities do not depend on the other texts of its batch. With a scale per batch, as in onnxruntime's dynamic
 quantization, they would change by up to 0.16.
 """
@@ -23,12 +23,12 @@ INT8_ARITHMETIC = 4
 
 
 def quantize(model: Any, frequent: np.ndarray) -> None:
-    """Quantize all matmuls but the last, whose weights are few, and the token table.
+    """Quantize the token table and all matmuls except the small output layer.
 
     The matmuls of `int4_matmuls` are quantized to 4 bits, the others to 8 bits.
 
     Args:
-        model: The `onnx.ModelProto` of `encoder_graph`; it is changed.
+        model: The `onnx.ModelProto` of `encoder_graph`, modified in place.
         frequent: Token ids whose vectors get a second table with the rounding errors of the first: int64 of shape (n,).
     """
     matmuls = [node.name for node in model.graph.node if node.op_type == "MatMul"]

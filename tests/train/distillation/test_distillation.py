@@ -80,6 +80,8 @@ def test_teacher_learns_blended_and_unlabeled_targets(small_data: Path, tmp_path
     expected = 0.25 * train.labels + 0.75 * np.stack([rows_by_text[text] for text in train.texts])
     np.testing.assert_allclose(rows.labels, np.concatenate([expected, more[:1]]), rtol=1e-6)
     assert "1 of 2 texts" in messages[-1]
+    write_soft_targets(tmp_path / "more.parquet", [held_out, train.texts[0].upper()], more)
+    assert training_split(config, messages.append).texts == train.texts
     with pytest.raises(DataError, match=rf"more.parquet: {len(train)} training texts of .* are missing"):
         training_split(replace(config, soft_targets=(str(files[1]),)), messages.append)
 
