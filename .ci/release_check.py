@@ -37,7 +37,7 @@ EXTRAS = {
 }
 """Commands that each extra enables."""
 SCORE_TOLERANCE = 0.02
-"""Maximum difference between scores in a card and on this machine, whose int8 rounding may differ."""
+"""Maximum difference between scores in a card and on this machine, which may round differently."""
 
 
 class CheckError(Exception):

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 NUMBER = re.compile(r"(?<![\d.])\d+\.\d\d(?![\d.])")
 TOLERANCE = 0.015
-"""Largest difference of a number with two decimals due to another processor, whose int8 kernels round differently."""
+"""Largest difference of a number with two decimals due to another processor, whose kernels round differently."""
 
 
 def python_output(before: str) -> str:

@@ -13,7 +13,7 @@ from evenmood.errors import DataError
 from evenmood.model.model_folder import ONNX_FILE, TOKENIZER_FILE, atomic_folder, check_target
 from train.distillation.encoder import save_encoder
 from train.encoder.graph import WORD_TABLE
-from train.encoder.quantize import RESIDUAL_ROWS, RESIDUAL_TABLE, restore
+from train.encoder.quantize import RESIDUAL_ROWS, RESIDUAL_TABLE, restore, unpack_halves
 from train.encoder.vocabulary import save_tokenizer
 
 LAYER_PARTS = {
@@ -57,7 +57,7 @@ def dequantize(model: str, out: Path, *, overwrite: bool = False) -> None:
     if RESIDUAL_TABLE not in tensors:
         raise DataError(f"{model} is from an older version of evenmood; export it again with: python -m train encoder")
     layers = sum(re.fullmatch(r"layer\d+_qkv_b", name) is not None for name in tensors)
-    weights = _weights(graph, tensors, layers)
+    weights = _weights(tensors, layers)
     positions, hidden = weights["bert.embeddings.position_embeddings.weight"].shape
     config = BertConfig(
         vocab_size=len(weights["bert.embeddings.word_embeddings.weight"]),
@@ -79,14 +79,13 @@ def dequantize(model: str, out: Path, *, overwrite: bool = False) -> None:
         save_tokenizer(tokenizer, work_folder)
 
 
-def _weights(graph: Any, tensors: dict[str, Any], layers: int) -> dict[str, np.ndarray]:
+def _weights(tensors: dict[str, Any], layers: int) -> dict[str, np.ndarray]:
     """Return the network's weights by their names in transformers."""
     from onnx import numpy_helper
 
     def array(name: str) -> np.ndarray:
         return np.asarray(numpy_helper.to_array(tensors[name]), np.float32)
 
-    matmuls = {node.input[1]: node for node in graph.node if node.op_type == "MatMulNBits"}
     weights = {
         "bert.embeddings.word_embeddings.weight": _word_vectors(tensors),
         "bert.embeddings.position_embeddings.weight": array("position_table"),
@@ -99,7 +98,7 @@ def _weights(graph: Any, tensors: dict[str, Any], layers: int) -> dict[str, np.n
     for number in range(layers):
         layer = f"bert.encoder.layer.{number}"
         parts |= {f"layer{number}_{part}": f"{layer}.{name}" for part, name in LAYER_PARTS.items()}
-        kernels = np.split(_matmul(tensors, f"layer{number}_qkv_w", matmuls), 3)
+        kernels = np.split(_matmul(tensors, f"layer{number}_qkv_w"), 3)
         biases = np.split(array(f"layer{number}_qkv_b"), 3)
         for part, kernel, bias in zip(("query", "key", "value"), kernels, biases, strict=True):
             weights |= {
@@ -108,23 +107,21 @@ def _weights(graph: Any, tensors: dict[str, Any], layers: int) -> dict[str, np.n
             }
     for part, name in parts.items():
         is_norm = f"{part}_gamma" in tensors
-        weights[f"{name}.weight"] = array(f"{part}_gamma") if is_norm else _matmul(tensors, f"{part}_w", matmuls)
+        weights[f"{name}.weight"] = array(f"{part}_gamma") if is_norm else _matmul(tensors, f"{part}_w")
         weights[f"{name}.bias"] = array(f"{part}_beta" if is_norm else f"{part}_b")
     return weights
 
 
-def _matmul(tensors: dict[str, Any], name: str, matmuls: dict[str, Any]) -> np.ndarray:
+def _matmul(tensors: dict[str, Any], name: str) -> np.ndarray:
     """Return the weights of a matmul, dequantized: float32 of shape (outputs, inputs), as in PyTorch."""
     from onnx import numpy_helper
 
-    values = numpy_helper.to_array(tensors[name])
-    if name not in matmuls:
-        return np.asarray(values.T)
-    bits = _node_attribute(matmuls[name], "bits")
-    codes = values if bits == 8 else np.stack([values & 15, values >> 4], axis=-1)
-    codes = codes.reshape(len(codes), -1).astype(np.float32) - 2 ** (bits - 1)
-    scales = numpy_helper.to_array(tensors[f"{name}_scales"])
-    return restore(codes, scales)[:, : _node_attribute(matmuls[name], "K")]
+    if name in tensors:
+        return np.asarray(numpy_helper.to_array(tensors[name]).T)
+    codes, scales = (numpy_helper.to_array(tensors[f"{name}_{part}"]) for part in ("codes", "scales"))
+    if codes.dtype == np.uint8:
+        codes = unpack_halves(codes)
+    return np.asarray((codes * scales).reshape(len(codes), -1))
 
 
 def _word_vectors(tensors: dict[str, Any]) -> np.ndarray:
@@ -143,10 +140,7 @@ def _word_vectors(tensors: dict[str, Any]) -> np.ndarray:
 
 def _attribute(graph: Any, operator: str, name: str) -> Any:
     """Return an attribute of the first node with this operator."""
-    return _node_attribute(next(node for node in graph.node if node.op_type == operator), name)
-
-
-def _node_attribute(node: Any, name: str) -> Any:
     from onnx import helper
 
+    node = next(node for node in graph.node if node.op_type == operator)
     return next(helper.get_attribute_value(attribute) for attribute in node.attribute if attribute.name == name)

@@ -1,8 +1,9 @@
 """Quantize the weights of an encoder's graph to 8 and 4 bits.
 
-onnxruntime quantizes the inputs of these matmuls to 8 bits at run time, with a scale per token and block, so a text's
-probabilities do not depend on the other texts of its batch. With a scale per batch, as in onnxruntime's dynamic
-quantization, they would change by up to 0.16.
+onnxruntime computes float32 weights from them when it loads the model (constant folding), and predicts in float32.
+Integer arithmetic would round activations: with a scale per batch, a text's probabilities would depend on the other
+texts of its batch, by up to 0.16; with a scale per token, by up to 0.008, because a small difference in float32 becomes
+another integer; with scales fixed in advance, logits have larger errors, and processors without VNNI saturate.
 """
 
 import math
@@ -14,12 +15,24 @@ import numpy as np
 from train.encoder.graph import CONTRIBUTED, WORD_TABLE, WORDS
 
 RESIDUAL_TABLE, RESIDUAL_ROWS = "residual_table", "residual_rows"
+CONSTANTS = {"sixteenth": 1 / 16, "sixteen": 16.0, "eight": 8.0}
+FLOAT, INT32 = 1, 6
+"""Data types of ONNX."""
+UNPACK_HALVES: list[tuple[str, list[str], str, dict[str, Any]]] = [
+    ("Cast", ["codes"], "bytes", {"to": FLOAT}),
+    ("Mul", ["bytes", "sixteenth"], "quotient", {}),
+    ("Cast", ["quotient"], "integer", {"to": INT32}),  # rounds down
+    ("Cast", ["integer"], "high", {"to": FLOAT}),
+    ("Mul", ["high", "sixteen"], "product", {}),
+    ("Sub", ["bytes", "product"], "low", {}),
+    ("Concat", ["low", "high"], "halves", {"axis": 2}),
+    ("Sub", ["halves", "eight"], "centered", {}),
+]
+"""Operators, inputs, output and attributes that compute the codes from bytes, as `unpack_halves` does."""
 BLOCK = 128
-"""Number of weights that share a scale: a power of two, for MatMulNBits."""
+"""Maximum number of weights that share a scale."""
 SCALE_FACTORS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65)
 """Scales to try, relative to the smallest scale that clips no weight."""
-INT8_ARITHMETIC = 4
-"""Accuracy level of MatMulNBits that allows inputs in int8; kernels without it multiply in float32."""
 
 
 def quantize(model: Any, frequent: np.ndarray) -> None:
@@ -31,6 +44,7 @@ def quantize(model: Any, frequent: np.ndarray) -> None:
         model: The `onnx.ModelProto` of `encoder_graph`, modified in place.
         frequent: Token ids whose vectors get a second table with the rounding errors of the first: int64 of shape (n,).
     """
+    add_constants(model)
     matmuls = [node.name for node in model.graph.node if node.op_type == "MatMul"]
     int4 = int4_matmuls(matmuls)
     for name in matmuls[:-1]:
@@ -49,35 +63,56 @@ def int4_matmuls(matmuls: Sequence[str]) -> set[str]:
     return {*feed_forward[-4:-1], "pooler_product"}
 
 
+def add_constants(model: Any) -> None:
+    """Add the constants of `UNPACK_HALVES`."""
+    from onnx import numpy_helper
+
+    for name, value in CONSTANTS.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), name))
+
+
 def quantize_matmul(model: Any, name: str, bits: int) -> None:
-    """Quantize the weights of a matmul, in the layout of MatMulNBits: unsigned codes, columns first."""
+    """Replace the weights of a matmul by integers, their scales, and the operators that compute the weights.
+
+    These are operators that all versions of onnxruntime compute in advance; it has none that does so for int4.
+    """
     from onnx import helper, numpy_helper
 
     index, matmul = next((index, node) for index, node in enumerate(model.graph.node) if node.name == name)
     weights = next(tensor for tensor in model.graph.initializer if tensor.name == matmul.input[1])
     columns = numpy_helper.to_array(weights).T
-    outputs, inputs = columns.shape
-    codes, scales = round_blocks(np.pad(columns, ((0, 0), (0, -inputs % BLOCK))), bits, BLOCK)
-    packed = (codes.astype(np.int16) + 2 ** (bits - 1)).astype(np.uint8)
-    if bits == 4:
-        packed = packed[:, 1::2] << 4 | packed[:, ::2]
+    codes, scales = round_blocks(columns, bits)
+    codes = codes.reshape(*scales.shape, -1)
+    tensors = {
+        "codes": codes if bits == 8 else pack_halves(codes),
+        "scales": scales[..., None],
+        "shape": np.array(columns.shape, np.int64),
+    }
     model.graph.initializer.remove(weights)
-    for suffix, value in (("", packed.reshape(*scales.shape, -1)), ("_scales", scales)):
-        model.graph.initializer.append(numpy_helper.from_array(value, f"{weights.name}{suffix}"))
-    node = helper.make_node(
-        "MatMulNBits",
-        [matmul.input[0], weights.name, f"{weights.name}_scales"],
-        matmul.output,
-        name=name,
-        domain=CONTRIBUTED,
-        K=inputs,
-        N=outputs,
-        bits=bits,
-        block_size=BLOCK,
-        accuracy_level=INT8_ARITHMETIC,
-    )
-    model.graph.node.remove(matmul)
-    model.graph.node.insert(index, node)
+    for part, value in tensors.items():
+        model.graph.initializer.append(numpy_helper.from_array(value, f"{weights.name}_{part}"))
+    steps = [
+        *(UNPACK_HALVES if bits == 4 else [("Cast", ["codes"], "centered", {"to": FLOAT})]),
+        ("Mul", ["centered", "scales"], "blocks", {}),
+        ("Reshape", ["blocks", "shape"], "columns", {}),
+        ("Transpose", ["columns"], "", {"perm": [1, 0]}),
+    ]
+    for number, (operator, inputs, output, attributes) in enumerate(steps):
+        names = [part if part in CONSTANTS else f"{weights.name}_{part}" for part in inputs]
+        result = f"{weights.name}_{output}".removesuffix("_")
+        node = helper.make_node(operator, names, [result], name=result, **attributes)
+        model.graph.node.insert(index + number, node)
+
+
+def pack_halves(codes: np.ndarray) -> np.ndarray:
+    """Pack integers from -8 to 7 in bytes: the low bits are from the first half of the last axis."""
+    low, high = np.split((codes + 8).astype(np.uint8), 2, axis=-1)
+    return np.asarray(high << 4 | low)
+
+
+def unpack_halves(packed: np.ndarray) -> np.ndarray:
+    """Reverse `pack_halves`."""
+    return np.concatenate([packed & 15, packed >> 4], axis=-1).astype(np.int8) - 8
 
 
 def _quantize_table(model: Any, frequent: np.ndarray) -> None:
@@ -114,7 +149,7 @@ def _add_table(model: Any, name: str, table: np.ndarray) -> np.ndarray:
     """Add a table in int4 and its scales; return the table after rounding."""
     from onnx import TensorProto, helper, numpy_helper
 
-    codes, scales = round_blocks(table, 4, math.gcd(table.shape[1], BLOCK))
+    codes, scales = round_blocks(table, 4)
     packed = ((codes[:, 1::2] & 15) << 4 | codes[:, ::2] & 15).astype(np.uint8)
     model.graph.initializer.extend(
         [
@@ -141,7 +176,7 @@ def _lookup(model: Any, table: str, rows: str, output: str) -> Any:
     )
 
 
-def round_blocks(rows: np.ndarray, bits: int, block: int) -> tuple[np.ndarray, np.ndarray]:
+def round_blocks(rows: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
     """Round rows to integers with a scale per block that minimizes the squared error.
 
     The largest weight of a block is often an outlier: clipping it then costs less than a coarse scale.
@@ -149,13 +184,12 @@ def round_blocks(rows: np.ndarray, bits: int, block: int) -> tuple[np.ndarray, n
     Args:
         rows: float32 of shape (rows, size).
         bits: 4 or 8.
-        block: Block size: a divisor of `size`.
 
     Returns:
         int8 of shape (rows, size), from -2**(bits - 1) to 2**(bits - 1) - 1, and float32 of shape (rows, blocks).
     """
     half = 2 ** (bits - 1)
-    blocks = rows.reshape(len(rows), -1, block)
+    blocks = rows.reshape(len(rows), -1, math.gcd(rows.shape[1], BLOCK))
     largest = np.maximum(np.abs(blocks).max(axis=-1, keepdims=True), 1e-8) / (half - 0.5)
     best_error = np.full(largest.shape, np.inf)
     codes, scales = np.zeros(blocks.shape, np.int8), np.ones(largest.shape, np.float32)

@@ -10,7 +10,7 @@
 #   "matplotlib>=3.10",
 #   "numpy>=2.0",
 #   "onnx>=1.19",
-#   "onnxruntime>=1.22",
+#   "onnxruntime>=1.20",
 #   "pandas>=2.2",
 #   "pyarrow>=21",
 #   "scikit-learn>=1.6",
