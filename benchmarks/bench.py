@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--network", help="model folder with Keras files; default: random weights, equally fast")
     parser.add_argument("--roberta", help="folder or Hub id of a RoBERTa; default: random weights, equally fast")
     parser.add_argument("--teacher", help="folder of a transformers classifier to measure as well")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, help="models to measure beside evenmood; default: all")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"number of rounds; default: {ROUNDS}")
     parser.add_argument(
         "--quick", action="store_true", help="compare with results/bench-quick.json; with OUT, write the ratio to it"
@@ -72,7 +73,8 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
         if options.teacher:
             shutil.copytree(options.teacher, work_folder / "teacher")
         sensitivity = batch_sensitivity(work_folder, warm_up)
-        names = [name for name, peer in PEERS.items() if (work_folder / peer.model).exists()]
+        chosen = {OURS, *(options.peers or PEERS)}
+        names = [name for name, peer in PEERS.items() if name in chosen and (work_folder / peer.model).exists()]
         rounds = run_rounds(work_folder, texts, warm_up, names, options.rounds)
         peers = {name: summary([results[name] for results in rounds]) for name in names}
         for name, peer in peers.items():
