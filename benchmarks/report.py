@@ -94,7 +94,7 @@ def readme_table() -> str:
 def accurate_speed() -> str:
     """Describe the speed of the accurate model, which was measured in another run, on a slower machine."""
     medians = {
-        name: {key: value["median"] for key, value in peer.items()}
+        name: {key: value["median"] for key, value in peer.items() if isinstance(value, dict)}
         for name, peer in results("bench-accurate")["peers"].items()
     }
     fast, accurate, roberta = (medians[name] for name in ("evenmood", "accurate", "roberta_int8"))
