@@ -12,8 +12,8 @@ from evenmood import EmotionClassifier
 from evenmood.errors import DataError
 from evenmood.model.model_folder import ONNX_FILE, TOKENIZER_FILE, atomic_folder, check_target
 from train.distillation.encoder import save_encoder
-from train.encoder.graph import WORD_TABLE
-from train.encoder.quantize import RESIDUAL_ROWS, RESIDUAL_TABLE, restore, unpack_halves
+from train.encoder.graph import POSITION_TABLE, WORD_TABLE
+from train.encoder.quantize import restore, unpack_halves
 from train.encoder.vocabulary import save_tokenizer
 
 LAYER_PARTS = {
@@ -54,7 +54,7 @@ def dequantize(model: str, out: Path, *, overwrite: bool = False) -> None:
         graph = onnx.load(folder / ONNX_FILE).graph
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
     tensors = {tensor.name: tensor for tensor in graph.initializer}
-    if RESIDUAL_TABLE not in tensors:
+    if f"{POSITION_TABLE}_codes" not in tensors:
         raise DataError(f"{model} is from an older version of evenmood; export it again with: python -m train encoder")
     layers = sum(re.fullmatch(r"layer\d+_qkv_b", name) is not None for name in tensors)
     weights = _weights(tensors, layers)
@@ -88,17 +88,17 @@ def _weights(tensors: dict[str, Any], layers: int) -> dict[str, np.ndarray]:
 
     weights = {
         "bert.embeddings.word_embeddings.weight": _word_vectors(tensors),
-        "bert.embeddings.position_embeddings.weight": array("position_table"),
+        "bert.embeddings.position_embeddings.weight": _matrix(tensors, POSITION_TABLE).T,
     }
     # The graph's positions include the only segment embedding.
     weights["bert.embeddings.token_type_embeddings.weight"] = np.zeros(
-        (1, array("position_table").shape[1]), np.float32
+        (1, weights["bert.embeddings.position_embeddings.weight"].shape[1]), np.float32
     )
     parts = {"embedding_norm": "bert.embeddings.LayerNorm", "pooler": "bert.pooler.dense", "logits": "classifier"}
     for number in range(layers):
         layer = f"bert.encoder.layer.{number}"
         parts |= {f"layer{number}_{part}": f"{layer}.{name}" for part, name in LAYER_PARTS.items()}
-        kernels = np.split(_matmul(tensors, f"layer{number}_qkv_w"), 3)
+        kernels = np.split(_matrix(tensors, f"layer{number}_qkv_w"), 3)
         biases = np.split(array(f"layer{number}_qkv_b"), 3)
         for part, kernel, bias in zip(("query", "key", "value"), kernels, biases, strict=True):
             weights |= {
@@ -107,13 +107,13 @@ def _weights(tensors: dict[str, Any], layers: int) -> dict[str, np.ndarray]:
             }
     for part, name in parts.items():
         is_norm = f"{part}_gamma" in tensors
-        weights[f"{name}.weight"] = array(f"{part}_gamma") if is_norm else _matmul(tensors, f"{part}_w")
+        weights[f"{name}.weight"] = array(f"{part}_gamma") if is_norm else _matrix(tensors, f"{part}_w")
         weights[f"{name}.bias"] = array(f"{part}_beta" if is_norm else f"{part}_b")
     return weights
 
 
-def _matmul(tensors: dict[str, Any], name: str) -> np.ndarray:
-    """Return the weights of a matmul, dequantized: float32 of shape (outputs, inputs), as in PyTorch."""
+def _matrix(tensors: dict[str, Any], name: str) -> np.ndarray:
+    """Return a matrix, dequantized and transposed: float32 of shape (outputs, inputs) for a matmul, as in PyTorch."""
     from onnx import numpy_helper
 
     if name in tensors:
@@ -125,17 +125,11 @@ def _matmul(tensors: dict[str, Any], name: str) -> np.ndarray:
 
 
 def _word_vectors(tensors: dict[str, Any]) -> np.ndarray:
-    """Dequantize the token tables: float32 of shape (tokens, size)."""
+    """Dequantize the token table: float32 of shape (tokens, size)."""
     from onnx import numpy_helper
 
-    table, residuals = (
-        restore(
-            np.asarray(numpy_helper.to_array(tensors[name]), np.float32),
-            numpy_helper.to_array(tensors[f"{name}_scales"]),
-        )
-        for name in (WORD_TABLE, RESIDUAL_TABLE)
-    )
-    return np.asarray(table + residuals[numpy_helper.to_array(tensors[RESIDUAL_ROWS])])
+    codes, scales = (numpy_helper.to_array(tensors[name]) for name in (WORD_TABLE, f"{WORD_TABLE}_scales"))
+    return restore(np.asarray(codes, np.float32), scales)
 
 
 def _attribute(graph: Any, operator: str, name: str) -> Any:

@@ -43,8 +43,6 @@ from train.release.card import QUANTIZATION_FILE, TERMS_FILE, write_card
 
 Log = Callable[[str], None]
 BATCH_TEXTS = 16
-FREQUENT_TOKENS = 2_500
-"""Number of tokens whose vectors get a second table; they make up 92% of the tokens of the training texts."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = Fals
         _calibrate_head(model, labels, probabilities)
         full = _probabilities(model, reader, rows.texts)
         log("quantizing")
-        quantize(model, _frequent_tokens(trained, reader, tokenizer.get_vocab_size()))
+        quantize(model)
         entry = model.metadata_props.add()
         entry.key, entry.value = SIZE_KEY, str(tokenizer.get_vocab_size())
         (work_folder / ONNX_FILE).write_bytes(model.SerializeToString(deterministic=True))
@@ -126,17 +124,6 @@ def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = Fals
             score_everyday(work_folder, "validation")
             write_card(work_folder)
     return comparison
-
-
-def _frequent_tokens(trained: dict[str, Any], reader: EncoderTokenizer, tokens: int) -> np.ndarray:
-    """Return the ids of the most frequent tokens of the training texts, the most frequent first."""
-    counts = np.zeros(tokens, np.int64)
-    for source in (trained["data"], trained["extra"]):
-        texts = load_split(source, "train").texts if source else []
-        for start in range(0, len(texts), BATCH_TEXTS):
-            ids = reader.encode(texts[start : start + BATCH_TEXTS]).ids
-            counts += np.bincount(ids.ravel(), minlength=tokens)
-    return np.argsort(-counts, kind="stable")[: min(FREQUENT_TOKENS, int((counts > 0).sum()))]
 
 
 def _tokenizer(teacher: Path) -> Tokenizer:

@@ -12,8 +12,8 @@ from evenmood.errors import DataError
 OPSET, IR_VERSION = 21, 10
 CONTRIBUTED = "com.microsoft"
 """Domain of onnxruntime's operators: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md"""
-WORD_TABLE, WORDS = "word_table", "words"
-"""Names of the token table and of the vectors looked up in it."""
+WORD_TABLE, POSITION_TABLE = "word_table", "position_table"
+"""Names of the embedding tables."""
 
 
 def encoder_graph(folder: Path, max_length: int) -> Any:
@@ -52,13 +52,13 @@ def encoder_graph(folder: Path, max_length: int) -> Any:
     build.node("Not", ["padding"], "no_padding")
     build.node("Cast", ["no_padding"], "mask", to=TensorProto.INT32)
     build.constant(WORD_TABLE, weights["bert.embeddings.word_embeddings.weight"])
-    build.node("Gather", [WORD_TABLE, "input_ids"], WORDS)
+    build.node("Gather", [WORD_TABLE, "input_ids"], "words")
     positions = weights["bert.embeddings.position_embeddings.weight"][:max_length]
-    build.constant("position_table", positions + weights["bert.embeddings.token_type_embeddings.weight"][0])
+    build.constant(POSITION_TABLE, positions + weights["bert.embeddings.token_type_embeddings.weight"][0])
     build.constant("begin", np.array([0], np.int64))
     build.node("Shape", ["input_ids"], "time", start=1, end=2)
-    build.node("Slice", ["position_table", "begin", "time", "begin"], "positions")
-    build.node("Add", [WORDS, "positions"], "embedded")
+    build.node("Slice", [POSITION_TABLE, "begin", "time", "begin"], "positions")
+    build.node("Add", ["words", "positions"], "embedded")
     stream = build.norm("embedded", "bert.embeddings.LayerNorm", "embedding_norm")
     build.constant("thirds", np.array([hidden] * 3, np.int64))
     for number in range(config["num_hidden_layers"]):

@@ -29,7 +29,7 @@ from train.encoder.average import average
 from train.encoder.dequantize import dequantize
 from train.encoder.export import EncoderConfig, export
 from train.encoder.graph import CONTRIBUTED, IR_VERSION, OPSET
-from train.encoder.quantize import add_constants, quantize_matmul, restore, round_blocks
+from train.encoder.quantize import quantize_weights, restore, round_blocks
 from train.encoder.vocabulary import prune
 from train.release.card import write_card
 
@@ -292,8 +292,7 @@ def test_product_matches_the_dequantized_product(bits: int) -> None:
     )
     opsets = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid(CONTRIBUTED, 1)]
     model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
-    add_constants(model)
-    quantize_matmul(model, "product", bits)
+    quantize_weights(model, "w", bits)
     (outputs,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": inputs})
     rounded = restore(*round_blocks(weights.T, bits)).T
     np.testing.assert_allclose(outputs, inputs @ rounded, atol=1e-4)
