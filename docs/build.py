@@ -12,7 +12,7 @@ from benchmarks.report import DOCUMENT, document, readme_table, speeds
 from benchmarks.web_report import web_table
 from data_build.publishing import report as dataset
 from data_build.written import written_votes
-from docs.examples import differs, python_output, shell_output
+from docs.examples import python_output, shell_output
 from evenmood import EKMAN, GROUP_OF, LABELS
 from evenmood.model.model_folder import format_metric
 from train.experiments import report as experiments
@@ -34,10 +34,8 @@ OTHERS = {
 """Title of each other model in results/everyday.json."""
 
 
-PART = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 """Generated part of a page."""
-EXAMPLES = ("output", "shell")
-"""Kinds of generated parts that contain the output of an example."""
 
 
 def main() -> None:
@@ -51,7 +49,7 @@ def main() -> None:
     for page in (README, *sorted((ROOT / "docs").rglob("*.md"))):
         text = page.read_text(encoding="utf-8")
         if page not in contents and PART.search(text):
-            contents[page] = build(text, keep_rounding="--check" in sys.argv)
+            contents[page] = build(text)
     if "--check" not in sys.argv:
         speed_figure.draw(speeds())
     elif not speed_figure.is_current(speeds()):
@@ -67,8 +65,8 @@ def main() -> None:
             sys.exit(f"error: {name} is out of date with the results files or the code; run: make docs")
 
 
-def build(text: str, *, keep_rounding: bool) -> str:
-    """Replace the content of all generated parts of a page; optionally not that of examples that differ by rounding."""
+def build(text: str) -> str:
+    """Replace the content of all generated parts of a page."""
     parts: dict[str, Callable[[str], str]] = {
         "output": python_output,
         "shell": shell_output,
@@ -80,10 +78,8 @@ def build(text: str, *, keep_rounding: bool) -> str:
     }
 
     def fill(match: re.Match[str]) -> str:
-        mark, name, old, end = match.groups()
-        new = parts[name](text[: match.start()]) + "\n"
-        keep = keep_rounding and name in EXAMPLES and not differs(old, new)
-        return f"{mark}{old if keep else new}{end}"
+        mark, name, end = match.groups()
+        return f"{mark}{parts[name](text[: match.start()])}\n{end}"
 
     return PART.sub(fill, text)
 

@@ -10,9 +10,6 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-NUMBER = re.compile(r"(?<![\d.])\d+\.\d\d(?![\d.])")
-TOLERANCE = 0.015
-"""Largest difference of a number with two decimals due to another processor, whose kernels round differently."""
 
 
 def python_output(before: str) -> str:
@@ -36,14 +33,6 @@ def shell_output(before: str) -> str:
     if result.returncode:
         sys.exit(f"error: an example in the documents failed: {result.stderr.strip()}")
     return _block(result.stdout)
-
-
-def differs(old: str, new: str) -> bool:
-    """Return whether outputs differ in more than the rounding of numbers."""
-    if NUMBER.sub("", old) != NUMBER.sub("", new):
-        return True
-    numbers = zip(NUMBER.findall(old), NUMBER.findall(new), strict=True)
-    return any(abs(float(before) - float(after)) > TOLERANCE for before, after in numbers)
 
 
 def _block(output: str) -> str:

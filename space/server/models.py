@@ -23,7 +23,7 @@ FAST = "fast"
 ACCURATE = "accurate"
 """Name and title of the accurate bundled model, which `from_pretrained` accepts."""
 MAX_MODEL_BYTES = 50_000_000
-"""Maximum size of a Hub model; the bundled models are 11 and 14 MB."""
+"""Maximum size of a Hub model; the bundled models are 11 and 13 MB."""
 MAX_CACHED_MODELS = 3
 """Maximum number of Hub models on disk and in memory; another one replaces the least recently used."""
 DOWNLOAD_WAIT_SECONDS = 1

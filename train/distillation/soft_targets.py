@@ -66,12 +66,7 @@ def training_texts(
     labeled = [(train, config.label_share, config.repeats)]
     if extra:
         labeled.append((extra, config.extra_label_share, config.extra_repeats))
-    files = [read_soft_targets(local_path(name)) for name in config.soft_targets]
-    texts = [text for part, _ in files for text in part]
-    soft = np.concatenate([np.empty((0, len(LABELS)), np.float32), *(part for _, part in files)])
-    row_of: dict[str, int] = {}
-    for row, text in enumerate(texts):
-        row_of.setdefault(symbol_hash(text), row)
+    texts, soft, row_of = read_unique_soft_targets([local_path(name) for name in config.soft_targets])
     seen_hashes = {symbol_hash(text) for split in held_out for text in split.texts}
     excluded = len(seen_hashes.intersection(row_of))
     all_texts, all_targets = list[str](), list[np.ndarray]()
@@ -140,6 +135,23 @@ def check_soft_targets(config: TrainConfig) -> None:
 
 def _missing(path: Path) -> DataError:
     return DataError(f"{path}: no such file; write it with: python -m train label")
+
+
+def read_unique_soft_targets(paths: Sequence[Path]) -> tuple[list[str], np.ndarray, dict[str, int]]:
+    """Read several files of soft targets; of equal texts, the first has precedence.
+
+    Returns:
+        All texts; their probabilities, float32 of shape (n, 28); and the first row of each text, by its `symbol_hash`.
+
+    Raises:
+        DataError: As `read_soft_targets`.
+    """
+    files = [read_soft_targets(path) for path in paths]
+    texts = [text for part, _ in files for text in part]
+    row_of: dict[str, int] = {}
+    for row, text in enumerate(texts):
+        row_of.setdefault(symbol_hash(text), row)
+    return texts, np.concatenate([np.empty((0, len(LABELS)), np.float32), *(part for _, part in files)]), row_of
 
 
 def read_soft_targets(path: Path) -> tuple[list[str], np.ndarray]:

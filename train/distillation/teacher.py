@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from evenmood.model.model_folder import atomic_folder, check_target, write_text
 from evenmood.system.paths import expand_home
 from evenmood.thresholds import tune_thresholds
 from train.distillation.encoder import EncoderRun, TeacherConfig, in_fold, load_encoder, quiet, save_encoder
-from train.distillation.soft_targets import allowed_rows, load_extra, read_soft_targets
+from train.distillation.soft_targets import allowed_rows, load_extra, read_unique_soft_targets
 from train.evaluation.everyday import load_everyday
 
 Log = Callable[[str], None]
@@ -132,9 +132,8 @@ def training_split(config: TeacherConfig, log: Log) -> Split:
         rows *= config.extra_repeats
         parts.append(Split([extra.texts[row] for row in rows], extra.labels[rows], [extra.ids[row] for row in rows]))
     if config.soft_targets:
-        soft = _soft_targets(config.soft_targets)
-        parts[0] = _blended(train, soft, config)
-        parts.append(_unlabeled(soft, [train, extra], config, log))
+        parts[0], unlabeled = _with_soft_targets(train, extra, config, log)
+        parts.append(unlabeled)
     return Split(
         [text for part in parts for text in part.texts],
         np.concatenate([part.labels for part in parts]).astype(np.float32),
@@ -142,34 +141,27 @@ def training_split(config: TeacherConfig, log: Log) -> Split:
     )
 
 
-def _soft_targets(names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Read files of soft targets; the first one that contains a text has precedence."""
-    soft: dict[str, np.ndarray] = {}
-    for name in names:
-        for text, probabilities in zip(*read_soft_targets(expand_home(name)), strict=True):
-            soft.setdefault(text, probabilities)
-    return soft
+def _with_soft_targets(train: Split, extra: Split, config: TeacherConfig, log: Log) -> tuple[Split, Split]:
+    """Return the training split with blended targets, and the unlabeled texts.
 
-
-def _blended(train: Split, soft: Mapping[str, np.ndarray], config: TeacherConfig) -> Split:
-    missing = sum(text not in soft for text in train.texts)
+    Unlabeled texts neither equal a labeled text nor duplicate or nearly duplicate a held-out text.
+    """
+    names = ", ".join(config.soft_targets)
+    texts, soft, row_of = read_unique_soft_targets([expand_home(name) for name in config.soft_targets])
+    hashes = [symbol_hash(text) for text in train.texts]
+    missing = sum(text_hash not in row_of for text_hash in hashes)
     if missing:
         raise DataError(
-            f"{', '.join(config.soft_targets)}: {missing:,} training texts of {config.data} are missing; write soft "
-            f"targets for them with: python -m train label --texts {config.data}"
+            f"{names}: {missing:,} training texts of {config.data} are missing; write soft targets for them with: "
+            f"python -m train label --texts {config.data}"
         )
-    targets = np.stack([soft[text] for text in train.texts])
-    return Split(train.texts, config.label_share * train.labels + (1 - config.label_share) * targets, train.ids)
-
-
-def _unlabeled(soft: Mapping[str, np.ndarray], labeled: Sequence[Split], config: TeacherConfig, log: Log) -> Split:
-    """Return the texts with soft targets that neither equal a labeled text nor nearly duplicate a held-out text."""
-    known = {symbol_hash(text) for split in labeled for text in split.texts}
-    texts = [text for text in soft if symbol_hash(text) not in known]
-    if texts:
-        texts = [texts[row] for row in allowed_rows(texts, ", ".join(config.soft_targets), config.data, log)]
-    targets = np.array([soft[text] for text in texts], np.float32).reshape(-1, len(LABELS))
-    return Split(texts, targets, [None] * len(texts))
+    targets = soft[[row_of[text_hash] for text_hash in hashes]]
+    blended = Split(train.texts, config.label_share * train.labels + (1 - config.label_share) * targets, train.ids)
+    labeled = {*hashes, *(symbol_hash(text) for text in extra.texts)}
+    rows = [row for text_hash, row in row_of.items() if text_hash not in labeled]
+    if rows:
+        rows = [rows[index] for index in allowed_rows([texts[row] for row in rows], names, config.data, log)]
+    return blended, Split([texts[row] for row in rows], soft[rows], [None] * len(rows))
 
 
 class Checkpoint:
