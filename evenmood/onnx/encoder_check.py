@@ -38,6 +38,7 @@ OPERATORS = (
     "Softmax",
     "Split",
     "Sqrt",
+    "Squeeze",
     "Sub",
     "Tanh",
     "Transpose",

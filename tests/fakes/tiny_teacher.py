@@ -40,7 +40,7 @@ def write_encoder(
     config = transformers.BertConfig(
         vocab_size=len(vocabulary),
         hidden_size=size,
-        num_hidden_layers=1,
+        num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=size,
         initializer_range=spread,

@@ -56,7 +56,7 @@ def dequantize(model: str, out: Path, *, overwrite: bool = False) -> None:
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     if f"{POSITION_TABLE}_codes" not in tensors:
         raise DataError(f"{model} is from an older version of evenmood; export it again with: python -m train encoder")
-    layers = sum(re.fullmatch(r"layer\d+_qkv_b", name) is not None for name in tensors)
+    layers = sum(re.fullmatch(r"layer\d+_output_b", name) is not None for name in tensors)
     weights = _weights(tensors, layers)
     positions, hidden = weights["bert.embeddings.position_embeddings.weight"].shape
     config = BertConfig(
@@ -98,8 +98,14 @@ def _weights(tensors: dict[str, Any], layers: int) -> dict[str, np.ndarray]:
     for number in range(layers):
         layer = f"bert.encoder.layer.{number}"
         parts |= {f"layer{number}_{part}": f"{layer}.{name}" for part, name in LAYER_PARTS.items()}
-        kernels = np.split(_matrix(tensors, f"layer{number}_qkv_w"), 3)
-        biases = np.split(array(f"layer{number}_qkv_b"), 3)
+        last = f"layer{number}_kv_w_codes" in tensors
+        matmuls = ("q", "kv") if last else ("qkv",)
+        kernels = np.split(np.concatenate([_matrix(tensors, f"layer{number}_{name}_w") for name in matmuls]), 3)
+        if last:  # without a bias of the keys, which has no effect
+            query, value = (array(f"layer{number}_{name}_b") for name in "qv")
+            biases = [query, np.zeros_like(query), value]
+        else:
+            biases = np.split(array(f"layer{number}_qkv_b"), 3)
         for part, kernel, bias in zip(("query", "key", "value"), kernels, biases, strict=True):
             weights |= {
                 f"{layer}.attention.self.{part}.weight": kernel,

@@ -19,8 +19,9 @@ WORD_TABLE, POSITION_TABLE = "word_table", "position_table"
 def encoder_graph(folder: Path, max_length: int) -> Any:
     """Build the graph of a fine-tuned encoder in float32.
 
-    Query, key and value are computed by one matmul, and attention by one operator. The mask is derived from the
-    ids, whose padding is 0. All segment ids are 0, so their embedding is folded into the position embeddings.
+    Query, key and value are computed by one matmul, and attention by one operator. The head reads the first token
+    only, so the last layer computes only its output, from the keys and values of all tokens. The mask is derived from
+    the ids, whose padding is 0. All segment ids are 0, so their embedding is folded into the position embeddings.
 
     Args:
         folder: Folder with `config.json` and `model.safetensors` of a `BertForSequenceClassification`.
@@ -45,12 +46,17 @@ def encoder_graph(folder: Path, max_length: int) -> Any:
         raise DataError(f"{folder}: {config['max_position_embeddings']} positions; expected at least {max_length}")
     weights = {name: array.astype(np.float32) for name, array in load_file(folder / "model.safetensors").items()}
     build = _Builder(weights, float(config["layer_norm_eps"]))
-    hidden, heads = config["hidden_size"], config["num_attention_heads"]
+    heads = config["num_attention_heads"]
 
     build.constant("zero", np.array(0, np.int32))
     build.node("Equal", ["input_ids", "zero"], "padding")
     build.node("Not", ["padding"], "no_padding")
     build.node("Cast", ["no_padding"], "mask", to=TensorProto.INT32)
+    build.node("Cast", ["padding"], "padding_float", to=TensorProto.FLOAT)
+    build.constant("padding_score", np.array(-10_000, np.float32))
+    build.node("Mul", ["padding_float", "padding_score"], "padding_products")
+    build.constant("head_and_query", np.array([1, 2], np.int64))
+    build.node("Unsqueeze", ["padding_products", "head_and_query"], "padding_scores")
     build.constant(WORD_TABLE, weights["bert.embeddings.word_embeddings.weight"])
     build.node("Gather", [WORD_TABLE, "input_ids"], "words")
     positions = weights["bert.embeddings.position_embeddings.weight"][:max_length]
@@ -60,17 +66,13 @@ def encoder_graph(folder: Path, max_length: int) -> Any:
     build.node("Slice", [POSITION_TABLE, "begin", "time", "begin"], "positions")
     build.node("Add", ["words", "positions"], "embedded")
     stream = build.norm("embedded", "bert.embeddings.LayerNorm", "embedding_norm")
-    build.constant("thirds", np.array([hidden] * 3, np.int64))
     for number in range(config["num_hidden_layers"]):
         layer, name = f"bert.encoder.layer.{number}", f"layer{number}"
         parts = [f"{layer}.attention.self.{part}" for part in ("query", "key", "value")]
-        build.constant(f"{name}_qkv_w", np.concatenate([weights[f"{part}.weight"] for part in parts]).T)
-        build.constant(f"{name}_qkv_b", np.concatenate([weights[f"{part}.bias"] for part in parts]))
-        build.node("MatMul", [stream, f"{name}_qkv_w"], f"{name}_qkv")
-        split = [f"{name}_q", f"{name}_k", f"{name}_v"]
-        build.node("Split", [f"{name}_qkv", "thirds"], *split, axis=-1)
-        attended = [*split, f"{name}_qkv_b", "mask"]
-        build.node("MultiHeadAttention", attended, f"{name}_attended", domain=CONTRIBUTED, num_heads=heads)
+        if number < config["num_hidden_layers"] - 1:
+            build.attention(stream, parts, heads, name)
+        else:
+            stream = build.first_token_attention(stream, parts, heads, name)
         output = build.dense(f"{name}_attended", f"{layer}.attention.output.dense", f"{name}_output")
         build.node("Add", [output, stream], f"{name}_residual1")
         stream = build.norm(f"{name}_residual1", f"{layer}.attention.output.LayerNorm", f"{name}_norm1")
@@ -79,9 +81,8 @@ def encoder_graph(folder: Path, max_length: int) -> Any:
         outer = build.dense(f"{name}_gelu", f"{layer}.output.dense", f"{name}_outer")
         build.node("Add", [outer, stream], f"{name}_residual2")
         stream = build.norm(f"{name}_residual2", f"{layer}.output.LayerNorm", f"{name}_norm2")
-    build.constant("first", np.array(0, np.int64))
-    build.node("Gather", [stream, "first"], "first_token", axis=1)
-    build.node("Tanh", [build.dense("first_token", "bert.pooler.dense", "pooler")], "pooled")
+    build.node("Squeeze", [stream, "one"], "head_input")
+    build.node("Tanh", [build.dense("head_input", "bert.pooler.dense", "pooler")], "pooled")
     build.node("Sigmoid", [build.dense("pooled", "classifier", "logits")], "probabilities")
 
     labels = len(weights["classifier.bias"])
@@ -117,11 +118,57 @@ class _Builder:
 
         self.nodes.append(helper.make_node(operator, inputs, outputs, name=outputs[0], **attributes))
 
-    def dense(self, hidden: str, source: str, name: str) -> str:
-        self.constant(f"{name}_w", self._weights[f"{source}.weight"].T)
-        self.constant(f"{name}_b", self._weights[f"{source}.bias"])
+    def attention(self, stream: str, parts: Sequence[str], heads: int, name: str) -> None:
+        product = self.product(stream, parts, f"{name}_qkv")
+        split = [f"{name}_q", f"{name}_k", f"{name}_v"]
+        self.node("Split", [product], *split, axis=-1, num_outputs=3)
+        bias = self.constant(f"{name}_qkv_b", np.concatenate([self._weights[f"{part}.bias"] for part in parts]))
+        inputs = [*split, bias, "mask"]
+        self.node("MultiHeadAttention", inputs, f"{name}_attended", domain=CONTRIBUTED, num_heads=heads)
+
+    def first_token_attention(self, stream: str, parts: Sequence[str], heads: int, name: str) -> str:
+        """Compute the attention of the first token only, and return that token's hidden state.
+
+        `MultiHeadAttention` masks the wrong tokens in onnxruntime 1.20 if there are fewer queries than keys. The bias
+        of the keys is omitted: it adds the same number to all scores of a query, which softmax ignores.
+        """
+        query, key, value = parts
+        size = len(self._weights[f"{query}.bias"])
+        self.constant("one", np.array([1], np.int64))
+        self.node("Slice", [stream, "begin", "one", "one"], "first_token")
+        self.dense("first_token", query, f"{name}_q")
+        self.constant("score_scale", np.array((size / heads) ** -0.5, np.float32))
+        self.node("Mul", [f"{name}_q", "score_scale"], f"{name}_q_scaled")
+        self.node("Split", [self.product(stream, (key, value), f"{name}_kv")], "keys", "values", axis=-1, num_outputs=2)
+        self.constant("by_head", np.array([0, -1, heads, size // heads], np.int64))
+        for source, part, axes in (
+            (f"{name}_q_scaled", "q", (0, 2, 1, 3)),
+            ("keys", "k", (0, 2, 3, 1)),
+            ("values", "v", (0, 2, 1, 3)),
+        ):
+            self.node("Reshape", [source, "by_head"], f"{name}_{part}_by_head")
+            self.node("Transpose", [f"{name}_{part}_by_head"], f"{name}_{part}_heads", perm=axes)
+        self.node("MatMul", [f"{name}_q_heads", f"{name}_k_heads"], f"{name}_scores")
+        self.node("Add", [f"{name}_scores", "padding_scores"], f"{name}_masked_scores")
+        self.node("Softmax", [f"{name}_masked_scores"], f"{name}_shares", axis=-1)
+        self.node("MatMul", [f"{name}_shares", f"{name}_v_heads"], f"{name}_by_head")
+        self.constant("joined", np.array([0, 1, size], np.int64))
+        self.node("Reshape", [f"{name}_by_head", "joined"], f"{name}_joined")
+        self.constant(f"{name}_v_b", self._weights[f"{value}.bias"])
+        self.node("Add", [f"{name}_joined", f"{name}_v_b"], f"{name}_attended")
+        return "first_token"
+
+    def product(self, hidden: str, sources: Sequence[str], name: str) -> str:
+        """Multiply by the kernels of dense layers, side by side, without their biases."""
+        kernels = [self._weights[f"{source}.weight"] for source in sources]
+        self.constant(f"{name}_w", np.concatenate(kernels).T)
         self.node("MatMul", [hidden, f"{name}_w"], f"{name}_product")
-        self.node("Add", [f"{name}_product", f"{name}_b"], name)
+        return f"{name}_product"
+
+    def dense(self, hidden: str, source: str, name: str) -> str:
+        product = self.product(hidden, (source,), name)
+        self.constant(f"{name}_b", self._weights[f"{source}.bias"])
+        self.node("Add", [product, f"{name}_b"], name)
         return name
 
     def norm(self, hidden: str, source: str, name: str) -> str:

@@ -43,7 +43,9 @@ def quantize(model: Any) -> None:
     Args:
         model: The `onnx.ModelProto` of `encoder_graph`, modified in place.
     """
-    *weights, _ = [node.input[1] for node in model.graph.node if node.op_type == "MatMul"]
+    tensors = {tensor.name for tensor in model.graph.initializer}
+    factors = [node.input[1] for node in model.graph.node if node.op_type == "MatMul"]
+    *weights, _ = [name for name in factors if name in tensors]
     int4 = int4_weights(weights)
     for name in (POSITION_TABLE, *weights):
         quantize_weights(model, name, 4 if name in int4 else 8)
