@@ -15,9 +15,8 @@ FILES = {
     "quick": "bench-quick",
     **{name: name for name in ("bench", "streaming", "scaling", "training", "teacher", "vectors")},
 }
-IN_README = ("roberta_float32", "roberta_int8", "evenmood")
-OURS = {"evenmood": "default_model"}
-"""Results file of each bundled model in results/bench.json."""
+OURS = {"evenmood": "default_model", "accurate": "accurate_model"}
+"""Name of each bundled model in the benchmark, and its results file."""
 
 
 def results(name: str) -> dict[str, Any]:
@@ -43,8 +42,10 @@ def document() -> str:
         training_runs=list(runs_by_setting.values()),
         ours=bench["peers"]["evenmood"],
         two_nodes=nodes["2"] / nodes["1"],
-        table=table(bench, [name for name in bench["peers"] if name != "accurate"]),
-        accurate_speed=accurate_speed(),
+        table=table(bench),
+        both=results("bench-accurate"),
+        table_of_both=table(results("bench-accurate")),
+        comparison=comparison,
     )
 
 
@@ -53,15 +54,14 @@ def speeds() -> dict[str, float]:
     return speed_figure.rates(results("bench"), OURS)
 
 
-def table(bench: dict[str, Any], names: list[str]) -> str:
+def table(bench: dict[str, Any]) -> str:
     """Format a Markdown table with one row per model."""
     lines = [
         "| | texts per second | latency per text (p50, p99) | startup time | memory | model size "
         "| size of dependencies | macro-F1 |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name in names:
-        peer = bench["peers"][name]
+    for name, peer in bench["peers"].items():
         title = f"**{peer['title']}**" if name in OURS else peer["title"]
         cells = [
             title,
@@ -78,33 +78,23 @@ def table(bench: dict[str, Any], names: list[str]) -> str:
 
 
 def readme_table() -> str:
-    """Format the README's table: the most widely used baselines, and evenmood."""
-    bench = results("bench")
-    ratios = bench["ratios"]
+    """Format the README's table: the most widely used baselines, and both bundled models."""
+    bench = results("bench-accurate")
     return (
-        f"{table(bench, [name for name in IN_README if name in bench['peers']])}\n\n"
-        f"Measured from raw strings to labels on the {bench['texts']:,} texts of GoEmotions' test split; "
-        f"{bench['machine']}. In the same run,\n"
-        f"the fast model is {ratios['roberta_float32']['median']:,.0f} times as fast as RoBERTa-base in float32 and "
-        f"{ratios['roberta_int8']['median']:,.0f} times as fast as its int8 version.\n{accurate_speed()}\n"
-        "The default thresholds are tuned on the validation sets of GoEmotions and of the everyday benchmark."
+        f"{table(bench)}\n\nMeasured from raw strings to labels on the {bench['texts']:,} texts of GoEmotions' test "
+        f"split; {bench['machine']}.\nCompared with RoBERTa-base in float32 and in int8, the accurate model is "
+        f"{comparison(bench, 'accurate')} as fast, and\nthe fast model {comparison(bench, 'evenmood')}. "
+        f"On a faster machine, the fast model reads\n"
+        f"{results('bench')['peers']['evenmood']['texts_per_second']['median']:,.0f} texts per second. "
+        "The default thresholds are tuned on the validation sets of GoEmotions and of the\neveryday benchmark."
     )
 
 
-def accurate_speed() -> str:
-    """Describe the speed of the accurate model, which was measured in another run, on a slower machine."""
-    medians = {
-        name: {key: value["median"] for key, value in peer.items() if isinstance(value, dict)}
-        for name, peer in results("bench-accurate")["peers"].items()
-    }
-    fast, accurate, roberta = (medians[name] for name in ("evenmood", "accurate", "roberta_int8"))
-    rates = accurate["texts_per_second"], roberta["texts_per_second"]
-    return (
-        f"In another run, on a slower machine, the accurate model reads {rates[0]:,.0f} texts per second, and\n"
-        f"RoBERTa-base in int8 {rates[1]:,.0f}: {rates[0] / rates[1]:.1f} times as many. One text takes "
-        f"{accurate['p50_ms']:.1f} ms (int8: {roberta['p50_ms']:.1f} ms, fast: {fast['p50_ms']:.1f} ms),\nthe start "
-        f"{accurate['start_seconds']:.2f} s, and the process {accurate['peak_memory_mb']:.0f} MB of memory."
-    )
+def comparison(bench: dict[str, Any], name: str) -> str:
+    """Format how many times the texts per second of RoBERTa-base a model reads: in float32, and in int8."""
+    rates = {peer: values["texts_per_second"]["median"] for peer, values in bench["peers"].items()}
+    times = [rates[name] / rates[baseline] for baseline in ("roberta_float32", "roberta_int8")]
+    return " and ".join(f"{value:,.{0 if value >= 100 else 1}f}" for value in times) + " times"
 
 
 def macro_f1(name: str) -> str:

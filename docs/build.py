@@ -105,7 +105,7 @@ def results() -> str:
         "|---|---|---|",
         "| use it for | many texts, one core | chats, reviews and tickets, where accuracy matters more than speed |",
         _row("model size", [f"{sum(model['bytes'].values()) / 1e6:.1f} MB" for model in models.values()]),
-        _row("texts per second, 2 cores of a slow machine", [f"{rate:,.0f}" for rate in speed]),
+        _row("texts per second, 2 cores", [f"{rate:,.0f}" for rate in speed]),
         _row("GoEmotions test, macro-F1", [format_metric(_official(model)["macro_f1"]) for model in models.values()]),
         _row("GoEmotions test, micro-F1", [format_metric(_official(model)["micro_f1"]) for model in models.values()]),
         _row(

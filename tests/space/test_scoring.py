@@ -19,6 +19,12 @@ from space.components.passages import Passage, split
 from space.table import counts, results, scoring, sources
 
 
+@pytest.fixture
+def model(each_model: EmotionClassifier) -> EmotionClassifier:
+    """Each bundled model."""
+    return each_model
+
+
 def open_upload(tmp_path: Path, name: str, content: bytes) -> sources.Source:
     path = tmp_path / "upload"
     path.write_bytes(content)

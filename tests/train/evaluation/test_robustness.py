@@ -102,6 +102,12 @@ def test_texts_are_valid() -> None:
         assert all(len(set(members)) == len(members) >= 2 for members in TEXTS[part]["groups"].values())
 
 
+@pytest.fixture
+def model(each_model: EmotionClassifier) -> EmotionClassifier:
+    """Each bundled model."""
+    return each_model
+
+
 def test_macro_f1_of_perturbed_texts(model: EmotionClassifier, average_folder: Path) -> None:
     texts = ["I love this!", "I am so angry about it.", "Thank you, friend.", "What happened here?"] * 5
     truth = np.zeros((20, 28))
