@@ -162,6 +162,7 @@ accurate-model: everyday-teacher data/soft-goemotions.parquet ## train, evaluate
 	test -e models/encoder-mean || $(BIN)/python -m train average models/encoder-0 models/encoder-1 --out models/encoder-mean
 	test -e models/accurate || $(BIN)/python -m train encoder models/encoder-mean --out models/accurate
 	$(BIN)/python -m train evaluate models/accurate --split test
+	$(BIN)/python -m train robustness models/accurate
 	$(BIN)/python -m train evaluate models/accurate --data everyday --split test
 	$(BIN)/python -m train seeds models/accurate-0 models/accurate-1 --split test --out models/accurate/training/seeds.json --overwrite
 	$(BIN)/python -m train bundle models/accurate --package evenmood/accurate_model --results results/accurate_model.json \

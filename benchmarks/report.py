@@ -84,9 +84,9 @@ def readme_table() -> str:
         f"{table(bench)}\n\nMeasured from raw strings to labels on the {bench['texts']:,} texts of GoEmotions' test "
         f"split; {bench['machine']}.\nCompared with RoBERTa-base in float32 and in int8, the accurate model is "
         f"{comparison(bench, 'accurate')} as fast, and\nthe fast model {comparison(bench, 'evenmood')}. "
-        f"On a faster machine, the fast model reads\n"
-        f"{results('bench')['peers']['evenmood']['texts_per_second']['median']:,.0f} texts per second. "
-        "The default thresholds are tuned on the validation sets of GoEmotions and of the\neveryday benchmark."
+        f"On a faster machine, the fast model reads "
+        f"{results('bench')['peers']['evenmood']['texts_per_second']['median']:,.0f} texts per second.\n"
+        "The default thresholds are tuned on the validation sets of GoEmotions and of the everyday benchmark."
     )
 
 

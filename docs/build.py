@@ -121,6 +121,10 @@ def results() -> str:
             [format_metric(model["everyday-test"]["first_label_right"]) for model in models.values()],
         ),
         _row(
+            "100 hard sentences, top-1 accuracy",
+            [f"{model['robustness']['hard']['right']:.2f}" for model in models.values()],
+        ),
+        _row(
             "GoEmotions test, macro-F1, mean over seeds", [_over_seeds(model, "metrics") for model in models.values()]
         ),
         _row(
@@ -131,9 +135,9 @@ def results() -> str:
         "GoEmotions: the official test split, 5,427 Reddit comments; thresholds tuned on its validation split only.",
         "Everyday benchmark: 672 held-out diary lines, chats, work messages and other everyday texts, written and",
         "annotated by language models, like the written texts in the training data; default thresholds, tuned on the",
-        "validation sets of GoEmotions and of this benchmark. Top-1 accuracy is the share of texts whose most probable",
-        "label is correct. The weights of `accurate` are the mean of those of its two seeds. 95% bootstrap intervals",
-        "in parentheses.",
+        "validation sets of GoEmotions and of this benchmark. Top-1 accuracy is the share of texts whose most",
+        "probable label is correct. Hard sentences: negation, irony, hyperbole, crises, emoji and polite formulas.",
+        "The weights of `accurate` are the mean of those of its two seeds. 95% bootstrap intervals in parentheses.",
         "",
         "| everyday benchmark, other models | macro-F1 | top-1 accuracy |",
         "|---|---|---|",

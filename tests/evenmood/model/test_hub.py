@@ -202,7 +202,7 @@ def test_local_folder_takes_precedence_over_the_hub(hub: HubServer, tmp_path: Pa
 
 ERRORS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no such repository": ({"model": "team/nothing"}, ["'team/nothing'", "nor an accessible Hub repository"]),
-    "no such name": ({"model": "nothing"}, ["'nothing'", "nor an accessible Hub repository"]),
+    "no such name": ({"model": "you/nothing"}, ["'you/nothing'", "nor an accessible Hub repository"]),
     "no such revision": ({"model": GOOD, "revision": "v9"}, [GOOD, "'v9'", "no such revision"]),
     "no such commit": ({"model": GOOD, "revision": "0" * 40}, [GOOD, "0" * 40, "no such revision"]),
     "no tokenizer": ({"model": "team/no-tokenizer"}, ["team/no-tokenizer", f"missing files: {TOKENIZER_FILE}"]),

@@ -41,6 +41,7 @@ TEXT = "so happy for you"
         ("x/" * 5000, "File name too long"),
         ("joy\x00", "neither a local folder nor a Hub id"),
         ("joy\n\x1b[2J", "neither a local folder nor a Hub id"),
+        ("accurat", r"nor a Hub id \(namespace/name\); the bundled models are fast and accurate"),
         ("a/b/c", "neither a local folder nor a Hub id"),
     ],
 )
