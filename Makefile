@@ -35,7 +35,7 @@ STUDENT := $(FIT) --repeats 3 --max-length 128 --vectors encoder:$(EVERYDAY) --e
   $(patsubst %,--soft-targets data/soft-%.parquet,goemotions $(if $(TWEETS_TO_LABEL),tweets) varied written-varied written)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-lowest test-web check train web data data-demo docs docs-site hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-quick bench-web release-check clean
+.PHONY: help demo test test-slow test-lowest test-web check train web data data-demo docs docs-site hub-tour teacher everyday-teacher soft-targets default-model accurate-model screenshot sample-report bench-demo bench bench-accurate bench-quick bench-web release-check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -103,6 +103,9 @@ bench-demo: $(VENV)/dev ## load-test the demo: startup, latency, table scoring, 
 
 bench: $(VENV)/dev ## compare speed and memory with other models (takes 15 minutes): make bench DATA=... (BENCH="--teacher ... --roberta ...")
 	$(BIN)/python -m benchmarks.bench results/bench.json --data $(DATA) $(BENCH)
+
+bench-accurate: $(VENV)/dev ## compare the accurate model with RoBERTa-base (takes 15 minutes): make bench-accurate DATA=...
+	$(BIN)/python -m benchmarks.bench results/bench-accurate.json --data $(DATA) --peers accurate roberta_int8 roberta_float32 --rounds 3
 
 bench-web: $(VENV)/dev web web/bench/node_modules/.package-lock.json ## compare the npm package with transformers.js: make bench-web DATA=...
 	$(BIN)/python -m benchmarks.web results/web.json --data $(DATA)

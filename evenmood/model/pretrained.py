@@ -80,10 +80,7 @@ class PretrainedModel:
             return cls(folder)
         model = str(model)
         if "/" not in model:
-            raise ModelError(
-                f"{model!r:.100} is neither a local folder nor a Hub id (namespace/name); the bundled models are "
-                f"{' and '.join(BUNDLED)}"
-            )
+            raise ModelError(f"unknown model {model!r:.100}; expected {', '.join(BUNDLED)}, a folder or a Hub id")
         classifier = cls(hub.download_model(model, revision, token, cache_dir, local_files_only))
         commit = classifier.folder.name  # the Hub cache names a snapshot folder after its commit
         classifier._origin = Origin(model, commit, None if cache_dir is None else str(cache_dir))

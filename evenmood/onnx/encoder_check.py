@@ -38,7 +38,6 @@ OPERATORS = (
     "Softmax",
     "Split",
     "Sqrt",
-    "Squeeze",
     "Sub",
     "Tanh",
     "Transpose",

@@ -26,7 +26,12 @@ WORDS = (
 
 
 def write_encoder(
-    folder: Path, labels: Sequence[str], words: Sequence[str] = WORDS, size: int = 16, spread: float = 0.5
+    folder: Path,
+    labels: Sequence[str],
+    words: Sequence[str] = WORDS,
+    size: int = 16,
+    spread: float = 0.5,
+    layers: int = 1,
 ) -> Path:
     """Save a small transformers encoder with random weights, and its tokenizer."""
     import torch
@@ -40,7 +45,7 @@ def write_encoder(
     config = transformers.BertConfig(
         vocab_size=len(vocabulary),
         hidden_size=size,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         intermediate_size=size,
         initializer_range=spread,

@@ -12,7 +12,7 @@ from evenmood import EmotionClassifier
 from evenmood.errors import DataError
 from evenmood.model.model_folder import ONNX_FILE, TOKENIZER_FILE, atomic_folder, check_target
 from train.distillation.encoder import save_encoder
-from train.encoder.graph import POSITION_TABLE, WORD_TABLE
+from train.encoder.graph import POSITION_TABLE, QUERY_SHAPE, WORD_TABLE
 from train.encoder.quantize import restore, unpack_halves
 from train.encoder.vocabulary import save_tokenizer
 
@@ -29,7 +29,8 @@ LAYER_PARTS = {
 def dequantize(model: str, out: Path, *, overwrite: bool = False) -> None:
     """Write the network and the tokenizer of an accurate model as a `BertForSequenceClassification` in float32.
 
-    The weights have the rounding errors of quantization; the calibration of the output layer is included.
+    The weights have the rounding errors of quantization; the calibration of the output layer is included. The key bias
+    of the last layer is zero: it does not affect attention.
 
     Args:
         model: `accurate`, a folder written by `python -m train encoder`, or a Hub id.
@@ -43,6 +44,7 @@ def dequantize(model: str, out: Path, *, overwrite: bool = False) -> None:
     """
     import onnx
     import torch
+    from onnx import numpy_helper
     from transformers import BertConfig, BertForSequenceClassification
 
     check_target(out, overwrite)
@@ -54,7 +56,7 @@ def dequantize(model: str, out: Path, *, overwrite: bool = False) -> None:
         graph = onnx.load(folder / ONNX_FILE).graph
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
     tensors = {tensor.name: tensor for tensor in graph.initializer}
-    if f"{POSITION_TABLE}_codes" not in tensors:
+    if QUERY_SHAPE not in tensors:
         raise DataError(f"{model} is from an older version of evenmood; export it again with: python -m train encoder")
     layers = sum(re.fullmatch(r"layer\d+_output_b", name) is not None for name in tensors)
     weights = _weights(tensors, layers)
@@ -63,11 +65,11 @@ def dequantize(model: str, out: Path, *, overwrite: bool = False) -> None:
         vocab_size=len(weights["bert.embeddings.word_embeddings.weight"]),
         hidden_size=hidden,
         num_hidden_layers=layers,
-        num_attention_heads=_attribute(graph, "MultiHeadAttention", "num_heads"),
+        num_attention_heads=int(numpy_helper.to_array(tensors[QUERY_SHAPE])[1]),
         intermediate_size=len(weights["bert.encoder.layer.0.intermediate.dense.bias"]),
         max_position_embeddings=positions,
         type_vocab_size=1,
-        layer_norm_eps=_attribute(graph, "LayerNormalization", "epsilon"),
+        layer_norm_eps=_epsilon(graph),
         id2label=dict(enumerate(classifier.labels)),
         label2id={label: number for number, label in enumerate(classifier.labels)},
         problem_type="multi_label_classification",
@@ -98,14 +100,16 @@ def _weights(tensors: dict[str, Any], layers: int) -> dict[str, np.ndarray]:
     for number in range(layers):
         layer = f"bert.encoder.layer.{number}"
         parts |= {f"layer{number}_{part}": f"{layer}.{name}" for part, name in LAYER_PARTS.items()}
-        last = f"layer{number}_kv_w_codes" in tensors
-        matmuls = ("q", "kv") if last else ("qkv",)
-        kernels = np.split(np.concatenate([_matrix(tensors, f"layer{number}_{name}_w") for name in matmuls]), 3)
-        if last:  # without a bias of the keys, which has no effect
-            query, value = (array(f"layer{number}_{name}_b") for name in "qv")
-            biases = [query, np.zeros_like(query), value]
-        else:
+        if number < layers - 1:
+            kernels = np.split(_matrix(tensors, f"layer{number}_qkv_w"), 3)
             biases = np.split(array(f"layer{number}_qkv_b"), 3)
+        else:
+            kernels = [
+                _matrix(tensors, f"layer{number}_q_w"),
+                *np.split(_matrix(tensors, f"layer{number}_kv_w"), 2),
+            ]
+            query, value = array(f"layer{number}_q_b"), array(f"layer{number}_v_b")
+            biases = [query, np.zeros_like(query), value]
         for part, kernel, bias in zip(("query", "key", "value"), kernels, biases, strict=True):
             weights |= {
                 f"{layer}.attention.self.{part}.weight": kernel,
@@ -138,9 +142,9 @@ def _word_vectors(tensors: dict[str, Any]) -> np.ndarray:
     return restore(np.asarray(codes, np.float32), scales)
 
 
-def _attribute(graph: Any, operator: str, name: str) -> Any:
-    """Return an attribute of the first node with this operator."""
+def _epsilon(graph: Any) -> Any:
+    """Return the attribute `epsilon` of the first layer normalization."""
     from onnx import helper
 
-    node = next(node for node in graph.node if node.op_type == operator)
-    return next(helper.get_attribute_value(attribute) for attribute in node.attribute if attribute.name == name)
+    node = next(node for node in graph.node if node.op_type == "LayerNormalization")
+    return next(helper.get_attribute_value(attribute) for attribute in node.attribute if attribute.name == "epsilon")

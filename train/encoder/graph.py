@@ -14,14 +14,17 @@ CONTRIBUTED = "com.microsoft"
 """Domain of onnxruntime's operators: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md"""
 WORD_TABLE, POSITION_TABLE = "word_table", "position_table"
 """Names of the embedding tables."""
+QUERY_SHAPE = "query_shape"
+"""Name of the last layer's query shape: (texts, heads, 1, size of a head)."""
 
 
 def encoder_graph(folder: Path, max_length: int) -> Any:
     """Build the graph of a fine-tuned encoder in float32.
 
-    Query, key and value are computed by one matmul, and attention by one operator. The head reads the first token
-    only, so the last layer computes only its output, from the keys and values of all tokens. The mask is derived from
-    the ids, whose padding is 0. All segment ids are 0, so their embedding is folded into the position embeddings.
+    Query, key and value are computed by one matmul, and attention by one operator, except in the last layer. The head
+    reads only the first token, so the last layer computes only that token's output, from the keys and values of all
+    tokens. The mask is derived from the ids, whose padding is 0. All segment ids are 0, so their embedding is folded
+    into the position embeddings.
 
     Args:
         folder: Folder with `config.json` and `model.safetensors` of a `BertForSequenceClassification`.
@@ -52,11 +55,6 @@ def encoder_graph(folder: Path, max_length: int) -> Any:
     build.node("Equal", ["input_ids", "zero"], "padding")
     build.node("Not", ["padding"], "no_padding")
     build.node("Cast", ["no_padding"], "mask", to=TensorProto.INT32)
-    build.node("Cast", ["padding"], "padding_float", to=TensorProto.FLOAT)
-    build.constant("padding_score", np.array(-10_000, np.float32))
-    build.node("Mul", ["padding_float", "padding_score"], "padding_products")
-    build.constant("head_and_query", np.array([1, 2], np.int64))
-    build.node("Unsqueeze", ["padding_products", "head_and_query"], "padding_scores")
     build.constant(WORD_TABLE, weights["bert.embeddings.word_embeddings.weight"])
     build.node("Gather", [WORD_TABLE, "input_ids"], "words")
     positions = weights["bert.embeddings.position_embeddings.weight"][:max_length]
@@ -70,10 +68,13 @@ def encoder_graph(folder: Path, max_length: int) -> Any:
         layer, name = f"bert.encoder.layer.{number}", f"layer{number}"
         parts = [f"{layer}.attention.self.{part}" for part in ("query", "key", "value")]
         if number < config["num_hidden_layers"] - 1:
-            build.attention(stream, parts, heads, name)
+            attended = build.attention(stream, parts, heads, name)
         else:
-            stream = build.first_token_attention(stream, parts, heads, name)
-        output = build.dense(f"{name}_attended", f"{layer}.attention.output.dense", f"{name}_output")
+            build.constant("first", np.array(0, np.int64))
+            build.node("Gather", [stream, "first"], "first_token", axis=1)
+            attended = build.first_token_attention("first_token", stream, parts, heads, name)
+            stream = "first_token"
+        output = build.dense(attended, f"{layer}.attention.output.dense", f"{name}_output")
         build.node("Add", [output, stream], f"{name}_residual1")
         stream = build.norm(f"{name}_residual1", f"{layer}.attention.output.LayerNorm", f"{name}_norm1")
         inner = build.dense(stream, f"{layer}.intermediate.dense", f"{name}_inner")
@@ -81,8 +82,7 @@ def encoder_graph(folder: Path, max_length: int) -> Any:
         outer = build.dense(f"{name}_gelu", f"{layer}.output.dense", f"{name}_outer")
         build.node("Add", [outer, stream], f"{name}_residual2")
         stream = build.norm(f"{name}_residual2", f"{layer}.output.LayerNorm", f"{name}_norm2")
-    build.node("Squeeze", [stream, "one"], "head_input")
-    build.node("Tanh", [build.dense("head_input", "bert.pooler.dense", "pooler")], "pooled")
+    build.node("Tanh", [build.dense(stream, "bert.pooler.dense", "pooler")], "pooled")
     build.node("Sigmoid", [build.dense("pooled", "classifier", "logits")], "probabilities")
 
     labels = len(weights["classifier.bias"])
@@ -118,45 +118,53 @@ class _Builder:
 
         self.nodes.append(helper.make_node(operator, inputs, outputs, name=outputs[0], **attributes))
 
-    def attention(self, stream: str, parts: Sequence[str], heads: int, name: str) -> None:
+    def attention(self, stream: str, parts: Sequence[str], heads: int, name: str) -> str:
         product = self.product(stream, parts, f"{name}_qkv")
         split = [f"{name}_q", f"{name}_k", f"{name}_v"]
         self.node("Split", [product], *split, axis=-1, num_outputs=3)
         bias = self.constant(f"{name}_qkv_b", np.concatenate([self._weights[f"{part}.bias"] for part in parts]))
         inputs = [*split, bias, "mask"]
         self.node("MultiHeadAttention", inputs, f"{name}_attended", domain=CONTRIBUTED, num_heads=heads)
+        return f"{name}_attended"
 
-    def first_token_attention(self, stream: str, parts: Sequence[str], heads: int, name: str) -> str:
-        """Compute the attention of the first token only, and return that token's hidden state.
+    def first_token_attention(self, first: str, stream: str, parts: Sequence[str], heads: int, name: str) -> str:
+        """Compute the attention of the first token, of shape (texts, size), to all tokens.
 
-        `MultiHeadAttention` masks the wrong tokens in onnxruntime 1.20 if there are fewer queries than keys. The bias
-        of the keys is omitted: it adds the same number to all scores of a query, which softmax ignores.
+        With fewer queries than keys, `MultiHeadAttention` masks the wrong tokens in onnxruntime 1.20. The bias of the
+        keys is omitted: it adds the same number to all scores of a query, which softmax ignores.
         """
+        from onnx import TensorProto
+
         query, key, value = parts
         size = len(self._weights[f"{query}.bias"])
-        self.constant("one", np.array([1], np.int64))
-        self.node("Slice", [stream, "begin", "one", "one"], "first_token")
-        self.dense("first_token", query, f"{name}_q")
+        self.dense(first, query, f"{name}_q")
         self.constant("score_scale", np.array((size / heads) ** -0.5, np.float32))
         self.node("Mul", [f"{name}_q", "score_scale"], f"{name}_q_scaled")
-        self.node("Split", [self.product(stream, (key, value), f"{name}_kv")], "keys", "values", axis=-1, num_outputs=2)
-        self.constant("by_head", np.array([0, -1, heads, size // heads], np.int64))
-        for source, part, axes in (
-            (f"{name}_q_scaled", "q", (0, 2, 1, 3)),
-            ("keys", "k", (0, 2, 3, 1)),
-            ("values", "v", (0, 2, 1, 3)),
-        ):
-            self.node("Reshape", [source, "by_head"], f"{name}_{part}_by_head")
-            self.node("Transpose", [f"{name}_{part}_by_head"], f"{name}_{part}_heads", perm=axes)
-        self.node("MatMul", [f"{name}_q_heads", f"{name}_k_heads"], f"{name}_scores")
-        self.node("Add", [f"{name}_scores", "padding_scores"], f"{name}_masked_scores")
-        self.node("Softmax", [f"{name}_masked_scores"], f"{name}_shares", axis=-1)
-        self.node("MatMul", [f"{name}_shares", f"{name}_v_heads"], f"{name}_by_head")
-        self.constant("joined", np.array([0, 1, size], np.int64))
-        self.node("Reshape", [f"{name}_by_head", "joined"], f"{name}_joined")
+        self.constant(QUERY_SHAPE, np.array([0, heads, 1, size // heads], np.int64))
+        self.node("Reshape", [f"{name}_q_scaled", QUERY_SHAPE], f"{name}_q_by_head")
+
+        product = self.product(stream, (key, value), f"{name}_kv")
+        self.node("Split", [product], f"{name}_k", f"{name}_v", axis=-1, num_outputs=2)
+        self.constant("key_shape", np.array([0, -1, heads, size // heads], np.int64))
+        for part, axes in (("k", (0, 2, 3, 1)), ("v", (0, 2, 1, 3))):
+            self.node("Reshape", [f"{name}_{part}", "key_shape"], f"{name}_{part}_split")
+            self.node("Transpose", [f"{name}_{part}_split"], f"{name}_{part}_by_head", perm=axes)
+
+        self.node("Cast", ["padding"], "padding_float", to=TensorProto.FLOAT)
+        self.constant("mask_value", np.array(-10_000, np.float32))
+        self.node("Mul", ["padding_float", "mask_value"], "mask_scores")
+        self.constant("head_and_query", np.array([1, 2], np.int64))
+        self.node("Unsqueeze", ["mask_scores", "head_and_query"], "attention_bias")
+
+        self.node("MatMul", [f"{name}_q_by_head", f"{name}_k_by_head"], f"{name}_scores")
+        self.node("Add", [f"{name}_scores", "attention_bias"], f"{name}_masked_scores")
+        self.node("Softmax", [f"{name}_masked_scores"], f"{name}_attention_weights", axis=-1)
+        self.node("MatMul", [f"{name}_attention_weights", f"{name}_v_by_head"], f"{name}_attended_by_head")
+        self.constant("output_shape", np.array([0, size], np.int64))
+        self.node("Reshape", [f"{name}_attended_by_head", "output_shape"], f"{name}_attended_values")
         self.constant(f"{name}_v_b", self._weights[f"{value}.bias"])
-        self.node("Add", [f"{name}_joined", f"{name}_v_b"], f"{name}_attended")
-        return "first_token"
+        self.node("Add", [f"{name}_attended_values", f"{name}_v_b"], f"{name}_attended")
+        return f"{name}_attended"
 
     def product(self, hidden: str, sources: Sequence[str], name: str) -> str:
         """Multiply by the kernels of dense layers, side by side, without their biases."""

@@ -1,8 +1,9 @@
 """Quantize the weights of an encoder's graph to 8 and 4 bits.
 
 onnxruntime computes float32 weights from them when it loads the model (constant folding), and predicts in float32.
-Integer arithmetic would round activations. With a scale per batch or token, a text's probabilities would depend on the
-other texts of its batch; with scales fixed in advance, logits have larger errors, and processors without VNNI saturate.
+Integer arithmetic would round activations. With a scale per batch, a text's probabilities depend on the other texts of
+its batch; a scale per token amplifies rounding differences between batches; scales fixed in advance cost accuracy.
+8-bit matmuls also saturate on processors without VNNI instructions, so results differ between processors.
 """
 
 import math

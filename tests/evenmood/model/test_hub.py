@@ -217,7 +217,7 @@ ERRORS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "parent folder": ({"model": "../x"}, ["'../x'", "neither a local folder nor a Hub id"]),
     "absolute path": ({"model": "/nowhere/model"}, ["'/nowhere/model'", "neither a local folder nor a Hub id"]),
     "empty": ({"model": ""}, ["not an evenmood model folder"]),
-    "white space": ({"model": "my model"}, ["'my model'", "neither a local folder nor a Hub id"]),
+    "white space": ({"model": "my model"}, ["unknown model 'my model'", "a folder or a Hub id"]),
     "URL": ({"model": "https://hub/team/model"}, ["neither a local folder nor a Hub id"]),
 }
 

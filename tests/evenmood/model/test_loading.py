@@ -39,9 +39,9 @@ TEXT = "so happy for you"
         ("x" * 5000, "File name too long"),
         ("you/" + "x" * 5000, "File name too long"),
         ("x/" * 5000, "File name too long"),
-        ("joy\x00", "neither a local folder nor a Hub id"),
-        ("joy\n\x1b[2J", "neither a local folder nor a Hub id"),
-        ("accurat", r"nor a Hub id \(namespace/name\); the bundled models are fast and accurate"),
+        ("joy\x00", "unknown model"),
+        ("joy\n\x1b[2J", "unknown model"),
+        ("accurat", "unknown model 'accurat'; expected fast, accurate, a folder or a Hub id"),
         ("a/b/c", "neither a local folder nor a Hub id"),
     ],
 )

@@ -7,6 +7,8 @@ from evenmood import EmotionClassifier
 EMOJI = {
     "😂": {"amusement"},
     "🤣": {"amusement"},
+    "😆": {"amusement"},
+    "😹": {"amusement"},
     "😭": {"sadness", "joy"},
     "😢": {"sadness"},
     "😡": {"anger"},
@@ -26,8 +28,8 @@ EMOJI = {
     "🙄": {"annoyance"},
     "💔": {"sadness", "grief"},
 }
-MISSED_BY_ACCURATE = ("😂", "🤣")
-"""Emoji that `accurate` misses without words; docs/limits.md lists them."""
+MISSED_BY_ACCURATE = ("😂", "🤣", "😆", "😹")
+"""Emoji that `accurate` misses if they stand alone; docs/limits.md lists them."""
 NEUTRAL = ("see you tomorrow", "the bus leaves at noon", "I am at the office")
 MIN_CHANGE = 0.1
 """Minimum change of a probability; without vectors for emoji, the largest change was 0.04."""
@@ -40,9 +42,14 @@ def model(each_model: EmotionClassifier) -> EmotionClassifier:
 
 
 @pytest.mark.parametrize(("emoji", "labels"), EMOJI.items(), ids=EMOJI)
-def test_emoji_alone_and_repeated(model: EmotionClassifier, emoji: str, labels: set[str]) -> None:
-    found = not labels.isdisjoint(model.predict(emoji).labels)
-    assert found == (model.info.kind == "bilstm" or emoji not in MISSED_BY_ACCURATE)
+def test_emoji_alone(model: EmotionClassifier, emoji: str, labels: set[str], request: pytest.FixtureRequest) -> None:
+    if model.info.kind == "encoder" and emoji in MISSED_BY_ACCURATE:
+        request.applymarker(pytest.mark.xfail(strict=True, reason="a limit of accurate: docs/limits.md"))
+    assert labels & set(model.predict(emoji).labels)
+
+
+@pytest.mark.parametrize(("emoji", "labels"), EMOJI.items(), ids=EMOJI)
+def test_repeated_emoji(model: EmotionClassifier, emoji: str, labels: set[str]) -> None:
     assert labels & set(model.predict(emoji * 3).labels)
 
 

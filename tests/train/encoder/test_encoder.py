@@ -30,7 +30,7 @@ from train.distillation.teacher import train_teacher
 from train.encoder.average import average
 from train.encoder.dequantize import dequantize
 from train.encoder.export import EncoderConfig, export
-from train.encoder.graph import CONTRIBUTED, IR_VERSION, OPSET
+from train.encoder.graph import CONTRIBUTED, IR_VERSION, OPSET, encoder_graph
 from train.encoder.quantize import quantize_weights, restore, round_blocks
 from train.encoder.vocabulary import prune
 from train.release.card import write_card
@@ -41,7 +41,7 @@ def pruned_encoder(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -
     texts = load_split(str(small_data), "train").texts
     words = sorted({word for text in texts for word in clean(text).split()})
     base = write_encoder(
-        tmp_path_factory.mktemp("base"), ["0", "1"], [*words, *"abcdefgh", "never"], size=32, spread=0.1
+        tmp_path_factory.mktemp("base"), ["0", "1"], [*words, *"abcdefgh", "never"], size=32, spread=0.1, layers=2
     )
     out = tmp_path_factory.mktemp("pruned") / "encoder"
     prune(str(base), [texts], 20_000, out)
@@ -107,10 +107,24 @@ def test_export_matches_torch(accurate_model: Path, teacher: Path, classifier: E
     assert {onnx.TensorProto.INT4, onnx.TensorProto.INT8, onnx.TensorProto.UINT8} <= weight_types
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_graph_matches_torch(layers: int, tmp_path: Path) -> None:
+    """The graph returns the encoder's probabilities, also in padded batches."""
+    folder = write_encoder(tmp_path / "encoder", LABELS, layers=layers)
+    session = onnxruntime.InferenceSession(encoder_graph(folder, 16).SerializeToString())
+    network = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    batch = np.array([[2, 5, 6, 7, 3], [2, 8, 3, 0, 0], [2, 5, 5, 3, 0]], np.int32)
+    for ids in (batch, batch[:1], batch[1:2, :3]):
+        (probabilities,) = session.run(None, {"input_ids": ids})
+        with torch.inference_mode():
+            logits = network(torch.tensor(ids), attention_mask=torch.tensor(ids != 0).int()).logits
+        np.testing.assert_allclose(probabilities, logits.sigmoid().numpy(), atol=1e-5)
+
+
 def test_dequantized_encoder_matches_the_model(
     accurate_model: Path, classifier: EmotionClassifier, small_data: Path, tmp_path: Path
 ) -> None:
-    """Also in batches with padding, although the graph computes less than the encoder does."""
+    """The dequantized encoder reproduces the model's probabilities, also in padded batches."""
     dequantize(str(accurate_model), tmp_path / "encoder")
     network = AutoModelForSequenceClassification.from_pretrained(tmp_path / "encoder", dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "encoder")
