@@ -98,6 +98,23 @@ def readme_table() -> str:
     )
 
 
+def default_model_reason() -> str:
+    """Explain why `fast` is the default, with measurements of both models."""
+    peers = results("bench-accurate")["peers"]
+    fast, accurate = (
+        {key: value["median"] for key, value in peers[name].items() if isinstance(value, dict)}
+        for name in ("evenmood", "accurate")
+    )
+    return (
+        f"`fast` is the default because it suits every size of input: it reads "
+        f"{fast['texts_per_second'] / accurate['texts_per_second']:.0f} times as many texts per second, and\n"
+        f"takes {fast['peak_memory_mb']:.0f} MB of memory instead of {accurate['peak_memory_mb']:.0f}. Both start "
+        f"quickly: the first prediction is ready {fast['start_seconds']:.2f} s after the start of\nthe process with "
+        f"`fast`, and {accurate['start_seconds']:.2f} s with `accurate` "
+        "([Speed](../performance.md#the-accurate-model))."
+    )
+
+
 def speedups(bench: dict[str, Any], name: str) -> str:
     """Format the speedups over RoBERTa-base in float32 and in int8, from the medians in the table."""
     rates = {peer: values["texts_per_second"]["median"] for peer, values in bench["peers"].items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import speed_figure
-from benchmarks.report import DOCUMENT, document, readme_table, speeds
+from benchmarks.report import DOCUMENT, default_model_reason, document, readme_table, speeds
 from benchmarks.web_report import web_table
 from data_build.publishing import report as dataset
 from data_build.written import written_votes
@@ -73,6 +73,7 @@ def build(text: str) -> str:
         "shell": shell_output,
         "results": lambda _: results(),
         "speed": lambda _: readme_table(),
+        "default": lambda _: default_model_reason(),
         "demo": lambda _: demo(),
         "labels": lambda _: labels(),
         "web": lambda _: web_table(),
