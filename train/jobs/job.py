@@ -17,7 +17,7 @@
 #   "tensorflow[and-cuda]>=2.20",
 #   "tokenizers>=0.23.3",
 #   "tqdm>=4.66",
-#   "typer>=0.24",
+#   "typer>=0.26",
 # ]
 # ///
 """Script of a Hub job: `hf jobs uv run --secrets HF_TOKEN train/jobs/job.py --source OWNER/NAME REPO …`.
