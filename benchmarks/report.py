@@ -119,7 +119,7 @@ def speedups(bench: dict[str, Any], name: str) -> str:
     """Format the speedups over RoBERTa-base in float32 and in int8, from the medians in the table."""
     rates = {peer: values["texts_per_second"]["median"] for peer, values in bench["peers"].items()}
     times = [rates[name] / rates[baseline] for baseline in ("roberta_float32", "roberta_int8")]
-    return " and ".join(f"{value:,.{0 if value >= 100 else 1}f}" for value in times) + " times"
+    return " and ".join(f"{value:,.0f}" if value >= 100 else f"{value:.1f}" for value in times) + " times"
 
 
 def macro_f1(name: str) -> str:

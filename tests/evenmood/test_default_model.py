@@ -1,7 +1,9 @@
-"""The bundled model: size, completeness, and metrics equal to its results file."""
+"""The bundled models: size, completeness, and metrics equal to their results files."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,26 +11,40 @@ import pytest
 from evenmood import LABELS, EmotionClassifier
 from evenmood.data.splits import load_split
 from evenmood.evaluation.metrics import score
-from evenmood.model.model_folder import PREDICTION_FILES
+from evenmood.model.loading import BUNDLED, bundled_folder
+from evenmood.model.model_folder import INFO_FILE, PREDICTION_FILES, TRAINING_FOLDER
 from evenmood.text.normalization import clean
 from train.release.bundle import MAX_QUANTIZATION_CHANGE, SIZE_LIMITS
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "evenmood" / "default_model"
 RESULTS = json.loads((ROOT / "results" / "default_model.json").read_text(encoding="utf-8"))
 GOEMOTIONS = ROOT.parent / "shared" / "data" / "goemotions"
 
 
-def test_size() -> None:
-    size = {name: (PACKAGE / name).stat().st_size for name in PREDICTION_FILES}
-    assert sum(size.values()) <= SIZE_LIMITS["bilstm"]
-    assert size["model.onnx"] == RESULTS["bytes"]["model.onnx"]
+@pytest.fixture
+def each_results(each_name: str) -> Any:
+    """The results file of each bundled model."""
+    return json.loads((ROOT / "results" / f"{BUNDLED[each_name]}.json").read_text(encoding="utf-8"))
 
 
-def test_results_file_matches_the_model(model: EmotionClassifier) -> None:
-    assert dict(model.thresholds) == RESULTS["thresholds"]
+def test_size(each_name: str, each_model: EmotionClassifier, each_results: Any) -> None:
+    size = {name: (bundled_folder(each_name) / name).stat().st_size for name in PREDICTION_FILES}
+    assert sum(size.values()) <= SIZE_LIMITS[each_model.info.kind]
+    assert size == each_results["bytes"]
+    quantization = each_results.get("quantization")  # of encoders only
+    assert quantization is None or quantization["bytes"]["model.onnx"] == size["model.onnx"]
+
+
+def test_records_contain_no_absolute_paths(each_name: str) -> None:
+    folder = bundled_folder(each_name)
+    for path in (folder / INFO_FILE, *(folder / TRAINING_FOLDER).glob("*.json*")):
+        assert not re.search(r'"(/|[A-Za-z]:\\)', path.read_text(encoding="utf-8")), path
+
+
+def test_results_file_matches_the_model(each_model: EmotionClassifier, each_results: Any) -> None:
+    assert dict(each_model.thresholds) == pytest.approx(each_results["thresholds"], abs=1e-7)
     for split in ("validation", "test"):
-        tuned, metrics = RESULTS["metrics"][split]["tuned"], model.info.metrics[split]
+        tuned, metrics = each_results["metrics"][split]["tuned"], each_model.info.metrics[split]
         assert set(metrics["per_label"]) == set(LABELS)
         for label in LABELS:
             assert metrics["per_label"][label] == pytest.approx(tuned["per_label"][label], abs=1e-4)

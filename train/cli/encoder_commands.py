@@ -66,10 +66,9 @@ def encoder(
 
     Example: python -m train encoder models/teacher --out models/accurate
     """
-    from train.encoder.export import EncoderConfig, export
+    from train.encoder.export import export
 
-    config = EncoderConfig(str(teacher), None if terms is None else str(terms))
-    quantization = export(config, out, log, overwrite=overwrite)
+    quantization = export(teacher, out, log, terms=terms, overwrite=overwrite)
     for split in ("validation", "everyday"):
         if split in quantization:
             before, after = quantization[split]["macro_f1_float32"], quantization[split]["macro_f1_int8"]

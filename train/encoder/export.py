@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,26 +45,14 @@ Log = Callable[[str], None]
 BATCH_TEXTS = 16
 
 
-@dataclass(frozen=True)
-class EncoderConfig:
-    """Configuration of an export.
-
-    Attributes:
-        teacher: Folder written by `python -m train teacher`.
-        terms: Markdown file for the license section of the card.
-    """
-
-    teacher: str
-    terms: str | None = None
-
-
-def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = False) -> dict[str, Any]:
+def export(teacher: Path, out: Path, log: Log, *, terms: Path | None = None, overwrite: bool = False) -> dict[str, Any]:
     """Write the model folder, with thresholds tuned on validation texts.
 
     Args:
-        config: Configuration of the export.
+        teacher: Folder written by `python -m train teacher`.
         out: Model folder.
         log: Called with progress messages.
+        terms: Markdown file for the license section of the card.
         overwrite: Whether to replace an existing folder.
 
     Returns:
@@ -76,7 +64,6 @@ def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = Fals
         DataError: The teacher folder is invalid, or its data cannot be read.
     """
     check_target(out, overwrite)
-    teacher = Path(config.teacher)
     record = read_record(teacher)
     trained = record["config"]
     validation = load_split(trained["data"], "validation")
@@ -116,9 +103,8 @@ def export(config: EncoderConfig, out: Path, log: Log, *, overwrite: bool = Fals
         if len(rows.texts) > len(validation):
             comparison["everyday"] = _compare_macro_f1(rows, full, quantized, slice(len(validation), None))
         write_text(work_folder / TRAINING_FOLDER / QUANTIZATION_FILE, json.dumps(comparison, indent=1) + "\n")
-        write_text(work_folder / TRAINING_FOLDER / "export.json", json.dumps(asdict(config), indent=1) + "\n")
-        if config.terms:
-            shutil.copyfile(config.terms, work_folder / TRAINING_FOLDER / TERMS_FILE)
+        if terms:
+            shutil.copyfile(terms, work_folder / TRAINING_FOLDER / TERMS_FILE)
         evaluate(work_folder, "validation")
         if trained["extra"]:
             score_everyday(work_folder, "validation")
@@ -175,4 +161,4 @@ def _compare_macro_f1(rows: ValidationRows, full: np.ndarray, small: np.ndarray,
 
 
 def _by_label(thresholds: np.ndarray) -> dict[str, float]:
-    return dict(zip(LABELS, thresholds.round(2).astype(float).tolist(), strict=True))
+    return dict(zip(LABELS, thresholds.astype(float).round(2).tolist(), strict=True))

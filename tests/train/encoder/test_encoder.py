@@ -29,7 +29,7 @@ from train.distillation.encoder import TeacherConfig
 from train.distillation.teacher import train_teacher
 from train.encoder.average import average
 from train.encoder.dequantize import dequantize
-from train.encoder.export import EncoderConfig, export
+from train.encoder.export import export
 from train.encoder.graph import CONTRIBUTED, IR_VERSION, OPSET, encoder_graph
 from train.encoder.quantize import quantize_weights, restore, round_blocks
 from train.encoder.vocabulary import prune
@@ -67,7 +67,7 @@ def teacher(pruned_encoder: Path, small_data: Path, tmp_path_factory: pytest.Tem
 @pytest.fixture(scope="module")
 def accurate_model(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("accurate") / "model"
-    export(EncoderConfig(str(teacher)), out, print)
+    export(teacher, out, print)
     return out
 
 
@@ -156,10 +156,10 @@ def test_mean_of_two_seeds(pruned_encoder: Path, small_data: Path, tmp_path: Pat
         average([tmp_path / "a", tmp_path / "a"], tmp_path / "invalid")
     with pytest.raises(UsageError, match="at least two teacher folders"):
         average([tmp_path / "a"], tmp_path / "invalid")
-    export(EncoderConfig(str(tmp_path / "mean")), tmp_path / "model", print)
+    export(tmp_path / "mean", tmp_path / "model", print)
     models = [tmp_path / "model-0", tmp_path / "model-1"]
     for name, out in zip("ab", models, strict=True):
-        export(EncoderConfig(str(tmp_path / name)), out, print)
+        export(tmp_path / name, out, print)
     result = run_command("train", "seeds", *models, "--out", tmp_path / "model" / "training" / "seeds.json")
     assert result.returncode == 0, result.stderr
     write_card(tmp_path / "model")
@@ -272,13 +272,13 @@ def test_invalid_info_is_rejected(classifier: EmotionClassifier, tmp_path: Path)
 
 def test_unsupported_teachers_are_rejected(teacher: Path, tmp_path: Path, tiny_encoder: Path) -> None:
     with pytest.raises(DataError, match="train teacher"):
-        export(EncoderConfig(str(tiny_encoder)), tmp_path / "model", print)
+        export(tiny_encoder, tmp_path / "model", print)
     unpruned = Path(shutil.copytree(teacher, tmp_path / "unpruned"))
     state = json.loads((unpruned / "tokenizer.json").read_text(encoding="utf-8"))
     state["model"]["vocab"] |= {"[UNK]": 4, "joy": 1}  # as in BERT, where these tokens are not at the start
     (unpruned / "tokenizer.json").write_text(json.dumps(state), encoding="utf-8")
     with pytest.raises(DataError, match="unpruned: the vocabulary is not pruned"):
-        export(EncoderConfig(str(unpruned)), tmp_path / "model", print)
+        export(unpruned, tmp_path / "model", print)
     assert not (tmp_path / "model").exists()
 
 
